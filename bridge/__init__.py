@@ -1,0 +1,1 @@
+"""From pub/sub to the tick stream."""

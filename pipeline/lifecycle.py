@@ -1,0 +1,93 @@
+"""run(): a service from its environment to its exit code."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import uvloop
+from pydantic import ValidationError
+
+from pipeline.events import EventHandler, emit, identify
+from pipeline.settings import Settings
+
+STOP_LIMIT = 9.0  # seconds from the signal to the exit; Docker kills after 10
+MISCONFIGURED = 2
+
+S = TypeVar("S", bound=Settings)
+
+
+def run(
+    service: str, settings_class: type[S], main: Callable[[S, asyncio.Event], Awaitable[None]]
+) -> None:
+    """Read the settings, run `main(settings, stop)` until a signal sets `stop`, and exit.
+
+    Exit codes: 0 stopped as asked, 1 a bug or a stop that took too long, 2 wrong environment.
+    """
+    identify(service, os.environ.get("CONSUMER"))
+    logging.basicConfig(level=logging.WARNING, handlers=[EventHandler()], force=True)
+    _parse_arguments(service, settings_class)
+    try:
+        settings = settings_class()
+    except ValidationError as error:
+        # Names and reasons only: the rejected values may be secrets.
+        problems = {str(item["loc"][0]).upper(): item["msg"] for item in error.errors()}
+        emit("service.misconfigured", variables=problems)
+        sys.exit(MISCONFIGURED)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_supervise(main, settings)))
+
+
+async def _supervise(main: Callable[[S, asyncio.Event], Awaitable[None]], settings: S) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    emit("service.started")
+    work = asyncio.ensure_future(main(settings, stop))
+    asked = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({work}, timeout=STOP_LIMIT)
+    asked.cancel()
+    if not work.done():
+        emit("service.stop_timeout", limit_s=STOP_LIMIT)
+        work.cancel()
+        await asyncio.wait({work}, timeout=1)
+        return 1
+    if error := work.exception():
+        emit(
+            "service.crashed",
+            error=type(error).__name__,
+            trace="".join(traceback.format_exception(error)),
+        )
+        return 1
+    emit("service.stopped")
+    return 0
+
+
+def _parse_arguments(service: str, settings_class: type[Settings]) -> None:
+    """There are no options but --help, which lists the environment variables."""
+    sentence = sys.modules["__main__"].__doc__
+    rows = []
+    for name, field in settings_class.model_fields.items():
+        default = "required" if field.is_required() else f"default {_shown(field.get_default())}"
+        rows.append(f"  {name.upper():<20} {field.description} ({default})")
+    argparse.ArgumentParser(
+        prog=f"python -m {service}",
+        description=sentence,
+        epilog="environment variables:\n" + "\n".join(rows),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+
+
+def _shown(default: object) -> str:
+    if hasattr(default, "total_seconds"):
+        return f"{default.total_seconds():g}"
+    if isinstance(default, tuple):
+        return ",".join(default)
+    return "none" if default is None else str(default)

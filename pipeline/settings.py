@@ -1,0 +1,62 @@
+"""Settings: what a service reads from its environment, once, frozen."""
+
+from datetime import timedelta
+from pathlib import Path
+from socket import gethostname
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, RedisDsn
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _seconds(value: object) -> object:
+    return timedelta(seconds=float(value)) if isinstance(value, str) else value
+
+
+def _not_negative(value: timedelta) -> timedelta:
+    if value < timedelta(0):
+        raise ValueError("must not be negative")
+    return value
+
+
+def _names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(name for part in value.split(",") if (name := part.strip()))
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_not_negative)]
+"""A duration, written as a plain number of seconds."""
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), Field(min_length=1)]
+"""Names separated by commas."""
+
+
+class Settings(BaseSettings):
+    """Frozen, and complete at start-up: a missing variable stops the service by name."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+
+    redis_url: RedisDsn = Field(description="Redis or Valkey, as redis://user:password@host:port/0")
+    stream: str = Field("ticks", min_length=1, description="key of the tick stream")
+    heartbeat_file: Path | None = Field(
+        None, description="file to touch after progress, for a health check to read its age"
+    )
+
+    def helper_key(self, *parts: str) -> str:
+        """A key beside the stream; the braces keep all of them in one Redis Cluster slot."""
+        return ":".join((f"{{{self.stream}}}", *parts))
+
+
+class StreamSettings(Settings):
+    """How a consumer group's member reads the tick stream."""
+
+    consumer: str = Field(
+        default_factory=gethostname,
+        min_length=1,
+        description="this replica's name in its group: stable, so a restart finds its backlog",
+    )
+    batch: PositiveInt = Field(5000, description="entries asked of Redis in one read")
+    block: Seconds = Field(
+        timedelta(seconds=2), description="seconds a read waits on an idle stream"
+    )

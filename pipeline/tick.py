@@ -1,0 +1,103 @@
+"""Tick, InvalidTick: what `TSLA:723.02` means, what is refused, and why."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+MAX_NAME = 255
+MAX_DIGITS = 18  # on either side of the point
+SEQUENCE_BITS = 20  # <ms>-<µs within the ms * 1024 + n>: at most 1,023,999
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PRICE = re.compile(rb"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?")
+_NUMBER = re.compile(rb"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_NAMES_KEPT = 100_000  # bounded: the market decides how many there are
+
+
+class InvalidTick(Exception):
+    """Nobody can ever use this message; the text says what is wrong with it."""
+
+
+class Tick(NamedTuple):
+    """A price at a moment, in the column order of the table `stock_prices`."""
+
+    timestamp: datetime
+    stock_name: str
+    exchange_name: str
+    price: Decimal
+    event_id: int
+
+
+class Message(NamedTuple):
+    """A checked message: the price is a positive JSON number, as published."""
+
+    stock_name: str
+    price: bytes
+
+
+def parse_message(message: bytes) -> Message:
+    """Split `NAME:PRICE` at the last colon and check both; raises InvalidTick."""
+    name, colon, price = message.rpartition(b":")
+    if not colon:
+        raise InvalidTick("empty message" if not message else "no colon between name and price")
+    stock_name = _checked_name(name)
+    if not _PRICE.fullmatch(price) or not price.strip(b"0."):
+        raise InvalidTick(_price_fault(price))
+    return Message(stock_name, price)
+
+
+@lru_cache(maxsize=_NAMES_KEPT)  # names repeat for ever: each is checked once
+def _checked_name(name: bytes) -> str:
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        raise InvalidTick("name is not UTF-8") from None
+    if not text:
+        raise InvalidTick("name is empty")
+    if len(text) > MAX_NAME:
+        raise InvalidTick(f"name is longer than {MAX_NAME} characters")
+    if ":" in text:
+        raise InvalidTick("name contains a colon")
+    if not text.isprintable() or any(character.isspace() for character in text):
+        raise InvalidTick("name contains white space or an unprintable character")
+    return text
+
+
+def _price_fault(price: bytes) -> str:
+    if not price:
+        return "price is empty"
+    if _NUMBER.fullmatch(price):
+        if not price.strip(b"0."):
+            return "price is not above zero"
+        return f"price has more than {MAX_DIGITS} digits before or after the point"
+    return "price is not a plain decimal number"
+
+
+def unpack_id(entry_id: bytes) -> tuple[int, int]:
+    """(milliseconds, sequence) of `<ms>-<seq>`; raises InvalidTick if the pair can't be packed."""
+    ms, _, seq = entry_id.partition(b"-")
+    sequence = int(seq)
+    if sequence >> SEQUENCE_BITS:
+        raise InvalidTick("entry id was not made by the bridge: its sequence needs over 20 bits")
+    return int(ms), sequence
+
+
+def received_us(entry_id: bytes) -> int:
+    """The time of receipt, in µs since the epoch, that an entry id carries."""
+    ms, sequence = unpack_id(entry_id)
+    return ms * 1000 + (sequence >> 10)
+
+
+def parse_tick(entry_id: bytes, channel: bytes, message: bytes) -> Tick:
+    """The row of a stream entry; raises InvalidTick."""
+    stock_name, price = parse_message(message)
+    ms, sequence = unpack_id(entry_id)
+    return Tick(
+        _EPOCH + timedelta(milliseconds=ms, microseconds=sequence >> 10),
+        stock_name,
+        _checked_name(channel),
+        Decimal(price.decode()),
+        ms << SEQUENCE_BITS | sequence,
+    )

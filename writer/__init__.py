@@ -1,0 +1,1 @@
+"""From the tick stream to PostgreSQL."""
