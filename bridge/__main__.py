@@ -1,0 +1,38 @@
+"""bridge: channels NYSE and NASDAQ → tick stream, one entry per message, fenced."""
+
+import asyncio
+
+from bridge.append import Appender
+from bridge.backlog import Backlog
+from bridge.channels import Subscription
+from bridge.settings import BridgeSettings
+from pipeline.events import emit
+from pipeline.lifecycle import run
+from pipeline.outage import Stopped, persist
+from pipeline.progress import report_progress
+
+DRAIN_LIMIT = 7.0  # seconds that a stop waits for a Redis that takes no appends
+
+
+async def main(settings: BridgeSettings, stop: asyncio.Event) -> None:
+    backlog = Backlog(settings.bridge_buffer)
+    appender = Appender(settings, backlog)
+    subscription = Subscription(settings, backlog, appender.note_gap)
+    give_up = asyncio.Event()
+    try:
+        await persist(appender.look, stop)
+    except Stopped:
+        return
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(subscription.run(stop))
+        tasks.create_task(report_progress(appender.counters, stop))
+        await subscription.ready.wait()
+        appending = tasks.create_task(appender.run(subscription, give_up))
+        await stop.wait()
+        await asyncio.wait({appending}, timeout=DRAIN_LIMIT)
+        give_up.set()
+    emit("progress", **appender.counters())
+
+
+if __name__ == "__main__":
+    run("bridge", BridgeSettings, main)

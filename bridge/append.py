@@ -1,0 +1,164 @@
+"""Appender: the backlog into the tick stream, fenced by a lease and a position."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from secrets import token_hex
+
+from bridge.backlog import Backlog, Piece
+from bridge.channels import Gap, Subscription
+from bridge.ids import EntryIds, id_pair, id_us
+from bridge.script import Batch, Reply, StreamScript
+from bridge.settings import BridgeSettings
+from pipeline.events import beat, emit
+from pipeline.outage import Stopped, pause, persist
+
+TRIM_EVERY = 1.0
+PACE = 0.001  # between two calls under load: fewer, larger calls for a millisecond of delay
+NOTHING = Batch([], [], [])
+
+
+class Appender:
+    """The one hand that writes to the stream, while it holds the lease."""
+
+    def __init__(self, settings: BridgeSettings, backlog: Backlog) -> None:
+        self._settings = settings
+        self._backlog = backlog
+        self._lease_s = settings.bridge_lease.total_seconds()
+        self._script = StreamScript(settings)
+        self._token = ""  # empty: no lease
+        self._ids = EntryIds()
+        self._position = 0
+        self._batch = NOTHING  # in flight: has its ids, not known to be in the stream
+        self._called_at = self._trimmed_at = 0.0
+        self._gaps: list[Gap] = []  # said, not yet kept in Redis
+        self._counts = {"appended": 0, "refused": 0, "trimmed": 0, "calls": 0, "gaps": 0}
+
+    def counters(self) -> dict[str, object]:
+        """Cumulative since the start of this process."""
+        backlog = self._backlog
+        return {
+            "received": backlog.received,
+            **self._counts,
+            "dropped": backlog.dropped,
+            "waiting": backlog.length + len(self._batch.ids),
+        }
+
+    def note_gap(self, gap: Gap) -> None:
+        """Say that a time without a subscription is over, and keep it for the status page."""
+        emit("bridge.gap", **gap._asdict(), seconds=gap.seconds)
+        self._counts["gaps"] += 1
+        self._gaps.append(gap)
+
+    async def look(self) -> None:
+        """Learn the stream's position before anything is received."""
+        self._adopt(await self._script.release("nobody"))
+
+    async def run(self, subscription: Subscription, give_up: asyncio.Event) -> None:
+        """Append until the backlog is closed and empty, or until `give_up`."""
+        try:
+            await self._lead(give_up, subscription)
+            while self._batch.ids or self._backlog.length or not self._backlog.closed:
+                await self._gather()
+                await persist(self._step, give_up)
+                if not self._token:
+                    await self._lead(give_up)
+                beat(self._settings.heartbeat_file)
+            await persist(partial(self._script.release, self._token), give_up)
+        except Stopped:
+            emit("outage", neighbour="redis", reason="stopped before all was appended")
+        finally:
+            self._script.close()
+
+    async def _lead(self, give_up: asyncio.Event, subscription: Subscription | None = None) -> None:
+        """Wait for the lease, then go on from what the stream says."""
+        token = token_hex(8)
+        waited = False
+        while (reply := await persist(partial(self._script.take, token), give_up)).status != "OK":
+            if not waited:
+                emit("lease.held", position=reply.position)
+            waited = True
+            await pause(give_up, self._lease_s / 4)
+            beat(self._settings.heartbeat_file)
+            if give_up.is_set():
+                raise Stopped
+        self._token = token
+        last_us = id_us(reply.last_id)
+        strangers, discarded = self._adopt(reply), 0
+        if strangers > 0:
+            # The other bridge had the same messages. To the µs, until standbys line up exactly.
+            discarded = self._backlog.discard_until(last_us)
+        elif subscription and last_us:
+            self.note_gap(Gap(last_us, subscription.since_us, "start"))
+        emit("lease.taken", position=reply.position, discarded=discarded)
+        if strangers < 0:
+            emit("stream.behind", entries=-strangers)
+
+    async def _gather(self) -> None:
+        """Have a batch in flight; return without one in time to renew the lease."""
+        if self._batch.ids:
+            return
+        try:
+            async with asyncio.timeout(self._lease_s / 4):
+                await self._backlog.arrival.wait()
+        except TimeoutError:
+            return
+        loop = asyncio.get_running_loop()
+        if (rest := self._called_at + PACE - loop.time()) > 0:
+            await asyncio.sleep(rest)
+        self._called_at = loop.time()
+        if pieces := self._backlog.take():
+            self._batch = self._stamp(pieces)
+
+    def _stamp(self, pieces: Sequence[Piece]) -> Batch:
+        batch = Batch([], [], [])
+        for received_us, messages, _ in pieces:
+            batch.ids += self._ids.stamp(received_us, len(messages))
+            batch.channels += [message[1] for message in messages]
+            batch.messages += [message[2] for message in messages]
+        return batch
+
+    async def _step(self) -> None:
+        """One call: the batch in flight, or none, which renews the lease. Safe to repeat."""
+        reply = await self._script.append(self._token, self._position, self._batch)
+        self._counts["calls"] += 1
+        if reply.status == "FENCED":
+            emit("lease.lost")
+            self._token = ""
+        elif reply.status == "MOVED":
+            strangers = self._adopt(reply)
+            emit("stream.foreign" if strangers > 0 else "stream.behind", entries=abs(strangers))
+        else:
+            self._counts["appended"] += reply.position - self._position
+            self._counts["refused"] += len(self._batch.ids) - (reply.position - self._position)
+            self._position = reply.position
+            self._batch = NOTHING
+            await self._maintain()
+
+    def _adopt(self, reply: Reply) -> int:
+        """Go on from the stream's own position; what is in flight goes again unless it is there.
+
+        Says how many entries the stream has that aren't ours; below zero, how many it lost.
+        """
+        last = id_pair(reply.last_id)
+        landed = {index for index, each in enumerate(self._batch.ids) if id_pair(each) <= last}
+        ours = len(landed - self._batch.too_long())
+        strangers = reply.position - self._position - ours
+        self._counts["appended"] += ours
+        self._batch = self._batch.without(landed)
+        self._position = reply.position
+        self._ids.start_above(reply.last_id)
+        return strangers
+
+    async def _maintain(self) -> None:
+        """Once a second: trim, and keep the gaps that were said."""
+        now = asyncio.get_running_loop().time()
+        if now - self._trimmed_at < TRIM_EVERY:
+            return
+        self._trimmed_at = now
+        self._counts["trimmed"] += (await self._script.trim(self._token, self._position)).trimmed
+        while self._gaps:
+            await self._script.record_gap(
+                self._gaps[0].from_us, self._gaps[0].to_us, self._gaps[0].reason
+            )
+            del self._gaps[0]

@@ -1,0 +1,147 @@
+"""Subscription: the price channels into the backlog; reconnects, and says what it missed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import hiredis
+
+from bridge.backlog import Backlog
+from bridge.resp import Connection, greeting, open_connection
+from bridge.settings import BridgeSettings
+from pipeline.events import emit
+from pipeline.outage import Outage, Stopped, persist
+
+PING_EVERY = 3.0
+SILENCE_LIMIT = 10.0  # then the socket is dead, whatever the kernel thinks
+CONFIRM_TIMEOUT = 5.0
+
+
+class Gap(NamedTuple):
+    """A time without a subscription: what was published then, nobody can bring back."""
+
+    from_us: int
+    to_us: int
+    reason: str
+
+    @property
+    def seconds(self) -> float:
+        return (self.to_us - self.from_us) / 1e6
+
+
+def now_us() -> int:
+    """The wall clock in µs: the only clock that entry ids are made from."""
+    return time.time_ns() // 1000
+
+
+class ChannelConnection(Connection):
+    """A connection in subscriber mode. The hot path: one clock reading and one list per read."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        super().__init__()
+        self._backlog = backlog
+        self.heard_us = now_us()
+        self._heard_at = time.monotonic()
+        self.confirmed = 0
+        self.answer = asyncio.Event()
+        self.refused: str | None = None
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_us = received_us = now_us()
+        self._heard_at = time.monotonic()
+        reader = self._reader
+        reader.feed(data)
+        items = []
+        while (item := reader.gets()) is not False:
+            items.append(item)
+        messages = [item for item in items if type(item) is list and item[0] == b"message"]
+        if len(messages) < len(items):
+            self._note(items)
+        if messages:
+            self._backlog.add(received_us, messages, len(data))
+
+    @property
+    def silent_s(self) -> float:
+        return time.monotonic() - self._heard_at
+
+    def _note(self, items: list[object]) -> None:
+        for item in items:
+            if isinstance(item, hiredis.ReplyError):
+                self.refused = str(item)
+                self.answer.set()
+            elif isinstance(item, list) and item[0] == b"subscribe":
+                self.confirmed += 1
+                self.answer.set()
+
+
+class Subscription:
+    """Keeps one ChannelConnection alive and reports each time there was none."""
+
+    def __init__(
+        self, settings: BridgeSettings, backlog: Backlog, on_gap: Callable[[Gap], None]
+    ) -> None:
+        self._settings = settings
+        self._backlog = backlog
+        self._on_gap = on_gap
+        self.since_us = 0
+        self.ready = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Feed the backlog until `stop`, then close it."""
+        lost_us = 0
+        try:
+            while not stop.is_set():
+                connection = await persist(self._subscribe, stop)
+                self.since_us = now_us()
+                if lost_us:
+                    self._on_gap(Gap(lost_us, self.since_us, "reconnect"))
+                self.ready.set()
+                await self._watch(connection, stop)
+                lost_us = connection.heard_us
+                connection.abort()
+        except Stopped:
+            pass
+        finally:
+            self._backlog.close()
+            self.ready.set()
+
+    async def _subscribe(self) -> ChannelConnection:
+        channels, url = self._settings.channels, self._settings.redis_url
+        connection = await open_connection(url, lambda: ChannelConnection(self._backlog))
+        for command in greeting(url):
+            connection.send(*command)
+        connection.send("SUBSCRIBE", *channels)
+        try:
+            async with asyncio.timeout(CONFIRM_TIMEOUT):
+                while connection.confirmed < len(channels):
+                    connection.answer.clear()
+                    await _first(connection.answer, connection.lost)
+                    if connection.lost.is_set() or connection.refused:
+                        raise Outage("redis", connection.refused or "connection lost")
+        except (Outage, TimeoutError) as error:
+            connection.abort()
+            raise Outage("redis", f"no subscription: {str(error) or 'no answer'}") from error
+        emit("bridge.subscribed", channels=channels)
+        return connection
+
+    async def _watch(self, connection: ChannelConnection, stop: asyncio.Event) -> None:
+        """Return when the connection is lost, silent for too long, or no longer wanted."""
+        over = asyncio.ensure_future(_first(connection.lost, stop))
+        while not over.done():
+            connection.send("PING")
+            await asyncio.wait({over}, timeout=PING_EVERY)
+            if connection.silent_s > SILENCE_LIMIT:
+                emit("outage", neighbour="redis", reason="subscription is silent")
+                break
+        over.cancel()
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

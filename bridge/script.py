@@ -1,0 +1,125 @@
+"""StreamScript: stream.lua's verbs as calls, on a connection of their own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import NamedTuple
+
+from bridge.resp import CommandConnection, greeting, open_connection
+from bridge.settings import BridgeSettings
+from pipeline.outage import Outage
+
+Argument = str | bytes | int
+MAX_MESSAGE = 64 << 10  # XINFO STREAM copies whole entries: larger ones would slow every append
+
+
+class Reply(NamedTuple):
+    """What the script answers; its first comment says what the words mean."""
+
+    status: str
+    position: int
+    last_id: bytes
+    trimmed: int
+
+
+@dataclass
+class Batch:
+    """Messages that have their ids, until it is known that they are in the stream."""
+
+    ids: list[bytes]
+    channels: list[bytes]
+    messages: list[bytes]
+
+    def without(self, indexes: set[int]) -> "Batch":
+        """The rest of the batch."""
+        kept = [index for index in range(len(self.ids)) if index not in indexes]
+        return Batch(
+            [self.ids[index] for index in kept],
+            [self.channels[index] for index in kept],
+            [self.messages[index] for index in kept],
+        )
+
+    def too_long(self) -> set[int]:
+        """Which messages the stream doesn't take."""
+        if not self.messages or max(map(len, self.messages)) <= MAX_MESSAGE:
+            return set()
+        return {index for index, each in enumerate(self.messages) if len(each) > MAX_MESSAGE}
+
+
+class StreamScript:
+    """Calls stream.lua; connects when needed, raises Outage when it can't."""
+
+    def __init__(self, settings: BridgeSettings) -> None:
+        self._url = settings.redis_url
+        self._groups = settings.stream_groups
+        self._lease_ms = int(settings.bridge_lease.total_seconds() * 1000)
+        dead = settings.helper_key("dead", "bridge")
+        self._keys = (settings.stream, settings.helper_key("lease"), dead)
+        self._gaps = settings.helper_key("gaps")
+        self._source = resources.files("bridge").joinpath("stream.lua").read_text()
+        self._sha = b""
+        self._connection: CommandConnection | None = None
+
+    async def take(self, token: str) -> Reply:
+        """OK with the lease, or HELD; either way position and last id."""
+        return await self._call("take", token)
+
+    async def release(self, token: str) -> Reply:
+        """Give the lease back; a token that never had it just reads position and last id."""
+        return await self._call("release", token)
+
+    async def trim(self, token: str, position: int) -> Reply:
+        """Remove what every group has had."""
+        return await self._call("trim", token, position, self._groups)
+
+    async def append(self, token: str, position: int, batch: Batch) -> Reply:
+        """Append all of the batch or nothing; renews the lease."""
+        refused = batch.too_long()
+        arguments: list[Argument] = [len(refused)]
+        for index in sorted(refused):
+            message = batch.messages[index]
+            reason = f"message of {len(message)} bytes is longer than {MAX_MESSAGE}"
+            arguments += (batch.ids[index], batch.channels[index], message[:MAX_MESSAGE], reason)
+        if refused:
+            batch = batch.without(refused)
+        entries: list[Argument] = [b""] * (3 * len(batch.ids))
+        entries[0::3] = batch.ids
+        entries[1::3] = batch.channels
+        entries[2::3] = batch.messages
+        return await self._call("append", token, position, arguments + entries)
+
+    async def record_gap(self, from_us: int, to_us: int, reason: str) -> None:
+        """Keep the gap where the api can read it; the newest 1,000 stay."""
+        seconds = (to_us - from_us) / 1e6
+        fields = ("from_us", from_us, "to_us", to_us, "seconds", f"{seconds:.6f}", "reason", reason)
+        connection = await self._connected()
+        await connection.call("XADD", self._gaps, "MAXLEN", "~", 1000, "*", *fields)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._connection:
+            self._connection.abort()
+            self._connection = None
+
+    async def _call(
+        self, verb: str, token: str, position: int = 0, rest: Sequence[Argument] = ()
+    ) -> Reply:
+        connection = await self._connected()
+        status, added, last_id, trimmed = await connection.call(
+            "EVALSHA", self._sha, 3, *self._keys, verb, token, self._lease_ms, position, *rest
+        )
+        return Reply(status.decode(), added, last_id, trimmed)
+
+    async def _connected(self) -> CommandConnection:
+        if self._connection and not self._connection.lost.is_set():
+            return self._connection
+        connection = await open_connection(self._url, CommandConnection)
+        try:
+            for command in greeting(self._url):
+                await connection.call(*command)
+            self._sha = await connection.call("SCRIPT", "LOAD", self._source)
+        except Outage:
+            connection.abort()
+            raise
+        self._connection = connection
+        return connection

@@ -1,0 +1,23 @@
+"""What the bridge reads from its environment."""
+
+from datetime import timedelta
+
+from pydantic import Field, PositiveInt
+
+from pipeline.settings import Names, Seconds, Settings
+
+
+class BridgeSettings(Settings):
+    """Which channels it follows, and how much it keeps while Redis takes no appends."""
+
+    channels: Names = Field(("NYSE", "NASDAQ"), description="pub/sub channels, one per exchange")
+    stream_groups: Names = Field(
+        ("forwarder", "writer"),
+        description="groups that must have had an entry before it is trimmed",
+    )
+    bridge_buffer: PositiveInt = Field(
+        500_000, description="messages kept while they can't be appended; then the oldest go"
+    )
+    bridge_lease: Seconds = Field(
+        timedelta(seconds=1), description="seconds after which a silent bridge loses its lease"
+    )

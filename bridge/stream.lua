@@ -1,0 +1,88 @@
+-- The only writer of the tick stream. Every verb is one atomic step, so that what is checked still holds when it acts.
+--
+-- KEYS: stream, lease, dead letters
+-- ARGV: verb, token, lease in ms, expected position, then what the verb takes
+--   take     (position ignored)
+--   append   number of refused messages, for each: id, channel, message (cut), reason; then for the rest: id, channel, message
+--   trim     names of the groups that must have had an entry before it goes
+--   release  (position ignored)
+-- Reply: status, position (entries ever added), last generated id, entries trimmed
+--   OK       done
+--   HELD     somebody else has the lease
+--   FENCED   the lease isn't ours, or ran out: nothing was done
+--   MOVED    the position isn't the expected one: nothing was done
+local stream, lease, dead = KEYS[1], KEYS[2], KEYS[3]
+local verb, token, lease_ms, expected = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local first = 5
+
+local function field(list, name)
+  for i = 1, #list, 2 do
+    if list[i] == name then return list[i + 1] end
+  end
+end
+
+local function position()
+  local info = redis.pcall('XINFO', 'STREAM', stream)
+  if info.err then return 0, '0-0' end
+  return field(info, 'entries-added'), field(info, 'last-generated-id')
+end
+
+local function before(a, b)
+  local a_ms, a_seq = string.match(a, '(%d+)-(%d+)')
+  local b_ms, b_seq = string.match(b, '(%d+)-(%d+)')
+  if a_ms ~= b_ms then return tonumber(a_ms) < tonumber(b_ms) end
+  return tonumber(a_seq) < tonumber(b_seq)
+end
+
+-- The oldest entry that a group still needs: its oldest pending one, else the last it was given.
+local function oldest_needed(group)
+  local pending = redis.call('XPENDING', stream, group[2])
+  return pending[1] > 0 and pending[2] or field(group, 'last-delivered-id')
+end
+
+-- The oldest id that any of the named groups needs; nil when one of them doesn't exist yet.
+local function floor()
+  local groups = {}
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do groups[field(group, 'name')] = group end
+  local lowest
+  for i = first, #ARGV do
+    local group = groups[ARGV[i]]
+    if not group then return nil end
+    local needed = oldest_needed(group)
+    if not lowest or before(needed, lowest) then lowest = needed end
+  end
+  return lowest
+end
+
+local added, last = position()
+
+if verb == 'take' then
+  local taken = redis.call('SET', lease, token, 'NX', 'PX', lease_ms) or redis.call('GET', lease) == token
+  return { taken and 'OK' or 'HELD', added, last, 0 }
+end
+
+if redis.call('GET', lease) ~= token then return { 'FENCED', added, last, 0 } end
+
+if verb == 'release' then
+  redis.call('DEL', lease)
+  return { 'OK', added, last, 0 }
+end
+
+redis.call('PEXPIRE', lease, lease_ms)
+if tostring(added) ~= expected then return { 'MOVED', added, last, 0 } end
+
+if verb == 'trim' then
+  local oldest = added > 0 and floor()
+  return { 'OK', added, last, oldest and redis.call('XTRIM', stream, 'MINID', '=', oldest) or 0 }
+end
+
+local rest = first + 1 + 4 * tonumber(ARGV[first])
+for i = first + 1, rest - 1, 4 do
+  -- The same id again, after a lost reply, is refused: then it is there already.
+  redis.pcall('XADD', dead, ARGV[i], 'channel', ARGV[i + 1], 'message', ARGV[i + 2], 'reason', ARGV[i + 3])
+end
+for i = rest, #ARGV, 3 do
+  redis.call('XADD', stream, ARGV[i], 'channel', ARGV[i + 1], 'message', ARGV[i + 2])
+end
+if rest <= #ARGV then last = ARGV[#ARGV - 2] end
+return { 'OK', added + (#ARGV - rest + 1) / 3, last, 0 }
