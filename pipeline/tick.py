@@ -9,6 +9,7 @@ from typing import NamedTuple
 MAX_NAME = 255
 MAX_DIGITS = 18  # on either side of the point
 SEQUENCE_BITS = 20  # <ms>-<µs within the ms * 1024 + n>: at most 1,023,999
+TIME_BITS = 43  # milliseconds until the year 2248
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PRICE = re.compile(rb"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?")
@@ -77,11 +78,11 @@ def _price_fault(price: bytes) -> str:
 
 def unpack_id(entry_id: bytes) -> tuple[int, int]:
     """(milliseconds, sequence) of `<ms>-<seq>`; raises InvalidTick if the pair can't be packed."""
-    ms, _, seq = entry_id.partition(b"-")
-    sequence = int(seq)
-    if sequence >> SEQUENCE_BITS:
-        raise InvalidTick("entry id was not made by the bridge: its sequence needs over 20 bits")
-    return int(ms), sequence
+    left, _, right = entry_id.partition(b"-")
+    ms, sequence = int(left), int(right)
+    if ms >> TIME_BITS or sequence >> SEQUENCE_BITS:
+        raise InvalidTick("entry id was not made by the bridge: it doesn't fit 63 bits")
+    return ms, sequence
 
 
 def received_us(entry_id: bytes) -> int:
@@ -97,7 +98,12 @@ def parse_tick(entry_id: bytes, channel: bytes, message: bytes) -> Tick:
     return Tick(
         _EPOCH + timedelta(milliseconds=ms, microseconds=sequence >> 10),
         stock_name,
-        _checked_name(channel),
+        exchange_name(channel),
         Decimal(price.decode()),
         ms << SEQUENCE_BITS | sequence,
     )
+
+
+def exchange_name(channel: bytes) -> str:
+    """The exchange that a pub/sub channel is for; raises InvalidTick."""
+    return _checked_name(channel)

@@ -1,0 +1,94 @@
+"""Feed: ticks into publications; bytes are spliced, never decoded and encoded again."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+import orjson
+
+from forwarder.centrifugo import Centrifugo, Publication
+from pipeline.events import emit
+from pipeline.stream import Entry, Rejected
+from pipeline.tick import InvalidTick, exchange_name, parse_message, received_us
+
+_DATA = b'{"columns":["id","stock_name","price","received_us"],"ticks":[%b],"skipped":%d}'
+MAX_TICKS = 500  # in a publication: about 30 kB, far below a client's queue
+
+
+class Row(NamedTuple):
+    """A tick as the browser gets it."""
+
+    entry_id: bytes
+    stock_name: str
+    text: bytes
+
+
+class Feed:
+    """Publishes each batch; too far behind, only what is still news."""
+
+    def __init__(self, centrifugo: Centrifugo, max_lag: timedelta) -> None:
+        self._centrifugo = centrifugo
+        self._max_lag_us = int(max_lag.total_seconds() * 1e6)
+        self.counters = {"publications": 0, "conflated": 0}
+
+    async def publish(self, entries: Sequence[Entry]) -> list[Rejected]:
+        """Send the batch in one request; raises Outage, safe to repeat within five minutes."""
+        rejected: list[Rejected] = []
+        exchanges: dict[str, list[Row]] = {}
+        for entry in entries:
+            try:
+                exchanges.setdefault(exchange_name(entry[1]), []).append(_row(entry))
+            except InvalidTick as fault:
+                rejected.append(Rejected(entry, str(fault)))
+        publications: list[Publication] = []
+        skipped = 0
+        conflate = self._is_behind(entries[-1][0])
+        for exchange, rows in exchanges.items():
+            news = _newest_of_each_stock(rows) if conflate else rows
+            publications += _publications(exchange, news, skipped=len(rows) - len(news))
+            skipped += len(rows) - len(news)
+        if publications:
+            await self._centrifugo.publish(publications)
+        if conflate:
+            emit("forwarder.conflated", skipped=skipped, sent=len(entries) - skipped)
+        self.counters["publications"] += len(publications)
+        self.counters["conflated"] += skipped
+        return rejected
+
+    def _is_behind(self, newest_id: bytes) -> bool:
+        if not self._max_lag_us:
+            return False
+        ms = int(newest_id.partition(b"-")[0])
+        return time.time_ns() // 1000 - ms * 1000 > self._max_lag_us
+
+
+def _newest_of_each_stock(rows: list[Row]) -> list[Row]:
+    newest: dict[str, Row] = {}
+    for row in rows:
+        newest.pop(row.stock_name, None)  # so that the order stays that of the stream
+        newest[row.stock_name] = row
+    return list(newest.values())
+
+
+def _publications(exchange: str, rows: list[Row], *, skipped: int) -> Iterator[Publication]:
+    for begin in range(0, len(rows), MAX_TICKS):
+        part = rows[begin : begin + MAX_TICKS]
+        yield Publication(
+            channel=f"prices:{exchange}",
+            key=f"{part[0].entry_id.decode()}_{part[-1].entry_id.decode()}_{len(part)}",
+            data=_DATA % (b",".join([row.text for row in part]), skipped if begin == 0 else 0),
+        )
+
+
+@lru_cache(maxsize=100_000)
+def _quoted(stock_name: str) -> bytes:
+    return orjson.dumps(stock_name)
+
+
+def _row(entry: Entry) -> Row:
+    entry_id, _, message = entry
+    stock_name, price = parse_message(message)
+    text = b'["%b",%b,%b,%d]' % (entry_id, _quoted(stock_name), price, received_us(entry_id))
+    return Row(entry_id, stock_name, text)

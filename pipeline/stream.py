@@ -1,0 +1,201 @@
+"""Consumer: a group's member on the tick stream: own backlog, then new; acknowledge, bury."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from pipeline.connections import redis_outage
+from pipeline.events import beat, emit
+from pipeline.outage import Stopped, pause, persist
+from pipeline.settings import StreamSettings
+
+DEAD_LETTERS_KEPT = 1_000_000  # newest; a stream of nothing but garbage must not fill Redis
+ACKS_IN_ONE_CALL = 10_000
+JUDGED_TOGETHER = 1000  # entries over which "most are invalid" is judged
+
+Entry = tuple[bytes, bytes, bytes]
+"""Entry id, channel, message. A plain tuple: there are a hundred thousand a second."""
+
+# An entry is acknowledged once, so it is buried once, also when the reply is lost and we ask again.
+_BURY = """
+if redis.call('XACK', KEYS[1], ARGV[1], ARGV[3]) == 0 then return end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*',
+           'entry', ARGV[3], 'channel', ARGV[4], 'message', ARGV[5], 'reason', ARGV[6])
+"""
+
+
+class Rejected(NamedTuple):
+    """An entry that nobody can ever use."""
+
+    entry: Entry
+    reason: str
+
+
+Handler = Callable[[Sequence[Entry]], Awaitable[Sequence[Rejected]]]
+"""Has the effect of a whole batch, or raises Outage; says which entries it can't use."""
+
+
+class Gathering(NamedTuple):
+    """How entries become a batch: the first ones, then up to `limit` until `interval` is over."""
+
+    limit: int
+    interval: timedelta = timedelta(0)
+    pace: timedelta = timedelta(0)  # at least this long between two reads: fewer, fuller ones
+
+
+class Consumer:
+    """Hands batches to a handler and acknowledges them after its effect."""
+
+    def __init__(
+        self, redis: Redis, group: str, settings: StreamSettings, gathering: Gathering
+    ) -> None:
+        self._redis = cast("Any", redis)  # redis-py's reply types cost more than they tell
+        # Its own callback makes a dict of every entry, at nine times the cost of the reply itself.
+        self._redis.set_response_callback("XREADGROUP", lambda reply, **_: reply)
+        self._group = group
+        self._settings = settings
+        self._gathering = gathering
+        self._dead_key = settings.helper_key("dead", group)
+        self._backlog_after: bytes | None = b"0"  # None: our backlog is read to its end
+        self._flush_at = self._read_at = 0.0
+        self._judged = self._invalid = 0
+        self.counters = {"handled": 0, "dead_letters": 0, "batches": 0}
+
+    async def run(self, handle: Handler, stop: asyncio.Event) -> None:
+        """Handle batches until `stop`. What is unacknowledged then is delivered again later."""
+        try:
+            await persist(self._ensure_group, stop)
+            while not stop.is_set():
+                if entries := await persist(partial(self._next, stop), stop):
+                    await self._settle(entries, handle, stop)
+                beat(self._settings.heartbeat_file)
+        except Stopped:
+            return
+
+    async def _settle(self, entries: list[Any], handle: Handler, stop: asyncio.Event) -> None:
+        """One batch from delivery to acknowledgement."""
+        usable, rejected = self._check(entries)
+        rejected += await persist(partial(handle, usable), stop) if usable else ()
+        await persist(partial(self._acknowledge, [entry[0] for entry in entries], rejected), stop)
+        self.counters["handled"] += len(entries) - len(rejected)
+        self.counters["dead_letters"] += len(rejected)
+        self.counters["batches"] += 1
+        self._judge(len(entries), len(rejected))
+
+    async def _next(self, stop: asyncio.Event) -> list[Any]:
+        """Our own backlog first, then new entries."""
+        after = self._backlog_after
+        if after is not None and (mine := await self._read(after, self._settings.batch)):
+            self._backlog_after = mine[-1][0]
+            return mine
+        # Until the reply is here: what it delivers is pending even if it is lost on the wire.
+        self._backlog_after = b"0"
+        fresh = await self._gather(stop)
+        self._backlog_after = None
+        return fresh
+
+    async def _gather(self, stop: asyncio.Event) -> list[Any]:
+        """New entries: none on an idle stream, else as many as the gathering allows."""
+        limit, interval, pace = self._gathering
+        loop = asyncio.get_running_loop()
+        if (rest := self._read_at + pace.total_seconds() - loop.time()) > 0:
+            await asyncio.sleep(rest)
+        entries = await self._read(">", min(limit, self._settings.batch), self._settings.block)
+        self._read_at = loop.time()
+        if not interval or not entries:
+            return entries
+        self._flush_at += interval.total_seconds()
+        if self._flush_at < loop.time():
+            self._flush_at = loop.time() + interval.total_seconds()
+        while len(entries) < limit and not stop.is_set() and self._flush_at > loop.time():
+            asked = min(limit - len(entries), self._settings.batch)
+            more = await self._read(">", asked)
+            entries += more
+            if len(more) < asked:
+                rest = min(pace.total_seconds(), self._flush_at - loop.time())
+                await pause(stop, max(rest, 0))
+        return entries
+
+    async def _read(
+        self, after: bytes | str, count: int, block: timedelta | None = None
+    ) -> list[Any]:
+        """Entries as redis sent them; an empty list when there is none or the group is new."""
+        command: list[Any] = ["XREADGROUP", "GROUP", self._group, self._settings.consumer]
+        command += ["COUNT", count]
+        if block is not None:
+            command += ["BLOCK", max(1, int(block.total_seconds() * 1000))]
+        command += ["STREAMS", self._settings.stream, after]
+        try:
+            with redis_outage():
+                reply = await self._redis.execute_command(*command)
+        except ResponseError as error:
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                raise
+            emit("stream.reset", group=self._group)
+            await self._ensure_group()
+            return []
+        return reply[0][1] if reply else []
+
+    async def _ensure_group(self) -> None:
+        """From the beginning: what was appended before us is ours as well."""
+        try:
+            with redis_outage():
+                await self._redis.xgroup_create(
+                    self._settings.stream, self._group, id="0", mkstream=True
+                )
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+        else:
+            emit("stream.group_created", group=self._group)
+
+    def _check(self, entries: list[Any]) -> tuple[list[Entry], list[Rejected]]:
+        """Those that have the stream's two fields, and the others."""
+        usable = [
+            (entry[0], fields[1], fields[3])
+            for entry in entries
+            if (fields := entry[1])
+            and len(fields) == 4  # noqa: PLR2004 - two names, two values
+            and fields[0] == b"channel"
+            and fields[2] == b"message"
+        ]
+        rejected: list[Rejected] = []
+        if len(usable) < len(entries):
+            known = {entry[0] for entry in usable}
+            for entry_id, fields in entries:
+                if not fields:
+                    emit("stream.entry_lost", group=self._group, entry=entry_id.decode())
+                elif entry_id not in known:
+                    found = (entry_id, b"", b" ".join(fields))
+                    rejected.append(Rejected(found, "fields are not channel and message"))
+        return usable, rejected
+
+    async def _acknowledge(self, ids: Sequence[bytes], rejected: Sequence[Rejected]) -> None:
+        """After the effect. A burial acknowledges in the same step: never lost, never twice."""
+        keys = (self._settings.stream, self._dead_key)
+        with redis_outage():
+            for entry, reason in rejected:
+                await self._redis.eval(
+                    _BURY, 2, *keys, self._group, DEAD_LETTERS_KEPT, *entry, reason
+                )
+            for begin in range(0, len(ids), ACKS_IN_ONE_CALL):
+                some = ids[begin : begin + ACKS_IN_ONE_CALL]
+                await self._redis.xack(self._settings.stream, self._group, *some)
+        for (entry_id, _, message), reason in rejected:
+            shown = {"entry": entry_id.decode(), "reason": reason, "message": repr(message[:80])}
+            emit("dead_letter", group=self._group, **shown)
+
+    def _judge(self, seen: int, invalid: int) -> None:
+        """Most of many entries invalid: the format changed. An incident, but we go on."""
+        self._judged += seen
+        self._invalid += invalid
+        if self._judged >= JUDGED_TOGETHER:
+            if self._invalid * 2 > self._judged:
+                share = {"invalid": self._invalid, "of": self._judged}
+                emit("stream.mostly_invalid", group=self._group, **share)
+            self._judged = self._invalid = 0

@@ -1,0 +1,112 @@
+"""TickStore: a batch into `stock_prices`, each tick once; which errors are an Outage."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+from pydantic import PostgresDsn
+
+from pipeline.events import emit
+from pipeline.outage import Outage
+from pipeline.stream import Entry, Rejected
+from pipeline.tick import InvalidTick, Tick, parse_tick
+
+TABLE = "stock_prices"
+CONNECT_TIMEOUT = 5.0
+COMMAND_TIMEOUT = 30.0
+ROW_FAULTS = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
+
+_STAGE = "CREATE TEMPORARY TABLE staged (LIKE stock_prices) ON COMMIT DROP"
+_MERGE = """
+INSERT INTO stock_prices (timestamp, stock_name, exchange_name, price, event_id)
+SELECT timestamp, stock_name, exchange_name, price, event_id FROM staged
+ON CONFLICT DO NOTHING
+"""
+
+
+class TickStore:
+    """One connection to PostgreSQL, opened when needed and again after it broke."""
+
+    def __init__(self, dsn: PostgresDsn) -> None:
+        self._dsn = str(dsn)
+        self._connection: asyncpg.Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._close()
+
+    async def save(self, entries: Sequence[Entry]) -> list[Rejected]:
+        """Store what can be stored, committed when this returns; safe to repeat. Raises Outage."""
+        rejected: list[Rejected] = []
+        rows: list[Tick] = []
+        sources: list[Entry] = []
+        for entry in entries:
+            try:
+                rows.append(parse_tick(*entry))
+                sources.append(entry)
+            except InvalidTick as fault:
+                rejected.append(Rejected(entry, str(fault)))
+        try:
+            refused = await self._store(rows)
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+            await self._close()
+            raise Outage("postgres", _reason(error)) from error
+        if refused and len(refused) == len(rows) > 1:
+            # No market sends a batch of nothing but bad rows: a grant or a trigger is wrong.
+            raise Outage("postgres", f"every row was refused: {refused[0]}")
+        return rejected + [Rejected(sources[index], why) for index, why in refused.items()]
+
+    async def _store(self, rows: Sequence[Tick], begin: int = 0) -> dict[int, str]:
+        """Store the rows; what PostgreSQL refuses is found by halving. Index → reason."""
+        try:
+            await self._copy(rows)
+        except asyncpg.PostgresError as error:
+            if not (error.sqlstate or "").startswith(ROW_FAULTS):
+                raise
+            if len(rows) == 1:
+                return {begin: _reason(error)}
+            middle = len(rows) // 2
+            return await self._store(rows[:middle], begin) | await self._store(
+                rows[middle:], begin + middle
+            )
+        return {}
+
+    async def _copy(self, rows: Sequence[Tick]) -> None:
+        """Straight in; through a temporary table when the table has some of them already."""
+        if not rows:
+            return
+        connection = await self._connected()
+        try:
+            await connection.copy_records_to_table(TABLE, records=rows, columns=Tick._fields)
+        except asyncpg.UniqueViolationError:
+            async with connection.transaction():
+                await connection.execute(_STAGE)
+                await connection.copy_records_to_table("staged", records=rows, columns=Tick._fields)
+                stored = int((await connection.execute(_MERGE)).split()[-1])
+            emit("writer.redelivered", rows=len(rows), there_already=len(rows) - stored)
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                self._dsn, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT
+            )
+        return self._connection
+
+    async def _close(self) -> None:
+        if self._connection:
+            self._connection.terminate()
+            self._connection = None
+
+
+def _reason(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    state = getattr(error, "sqlstate", None)
+    return f"{text} ({state})" if state else text
