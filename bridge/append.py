@@ -119,21 +119,27 @@ class Appender:
         return batch
 
     async def _step(self) -> None:
-        """One call: the batch in flight, or none, which renews the lease. Safe to repeat."""
+        """Append the batch in flight, or none, which renews the lease. Safe to repeat."""
+        # Before the append, not after: only trimming makes room in a Redis that refuses it.
+        if not await self._maintain():
+            return
         reply = await self._script.append(self._token, self._position, self._batch)
         self._counts["calls"] += 1
+        if self._holds(reply):
+            added = reply.position - self._position
+            self._counts["appended"] += added
+            self._counts["refused"] += len(self._batch.ids) - added
+            self._position = reply.position
+            self._batch = NOTHING
+
+    def _holds(self, reply: Reply) -> bool:
+        """Whether the stream was as expected and still ours; learns from the reply if not."""
         if reply.status == "FENCED":
             emit("lease.lost")
             self._token = ""
-        elif reply.status == "MOVED":
-            strangers = self._adopt(reply)
+        elif reply.status == "MOVED" and (strangers := self._adopt(reply)):
             emit("stream.foreign" if strangers > 0 else "stream.behind", entries=abs(strangers))
-        else:
-            self._counts["appended"] += reply.position - self._position
-            self._counts["refused"] += len(self._batch.ids) - (reply.position - self._position)
-            self._position = reply.position
-            self._batch = NOTHING
-            await self._maintain()
+        return reply.status == "OK"
 
     def _adopt(self, reply: Reply) -> int:
         """Go on from the stream's own position; what is in flight goes again unless it is there.
@@ -150,15 +156,17 @@ class Appender:
         self._ids.start_above(reply.last_id)
         return strangers
 
-    async def _maintain(self) -> None:
-        """Once a second: trim, and keep the gaps that were said."""
+    async def _maintain(self) -> bool:
+        """Once a second: trim, and keep the gaps that were said. False: there is news first."""
         now = asyncio.get_running_loop().time()
         if now - self._trimmed_at < TRIM_EVERY:
-            return
+            return True
+        reply = await self._script.trim(self._token, self._position)
+        if not self._holds(reply):
+            return False
         self._trimmed_at = now
-        self._counts["trimmed"] += (await self._script.trim(self._token, self._position)).trimmed
+        self._counts["trimmed"] += reply.trimmed
         while self._gaps:
-            await self._script.record_gap(
-                self._gaps[0].from_us, self._gaps[0].to_us, self._gaps[0].reason
-            )
+            await self._script.record_gap(*self._gaps[0])
             del self._gaps[0]
+        return True

@@ -57,6 +57,9 @@ end
 local added, last = position()
 
 if verb == 'take' then
+  -- A script whose first write needs no memory may go on to one that does. Without the lease nobody could trim a full
+  -- Redis; this write removes nothing.
+  redis.call('XTRIM', stream, 'MINID', '=', '0-0')
   local taken = redis.call('SET', lease, token, 'NX', 'PX', lease_ms) or redis.call('GET', lease) == token
   return { taken and 'OK' or 'HELD', added, last, 0 }
 end
@@ -68,14 +71,18 @@ if verb == 'release' then
   return { 'OK', added, last, 0 }
 end
 
-redis.call('PEXPIRE', lease, lease_ms)
-if tostring(added) ~= expected then return { 'MOVED', added, last, 0 } end
+if tostring(added) ~= expected then
+  redis.call('PEXPIRE', lease, lease_ms)
+  return { 'MOVED', added, last, 0 }
+end
 
 if verb == 'trim' then
+  redis.call('PEXPIRE', lease, lease_ms)
   local oldest = added > 0 and floor()
   return { 'OK', added, last, oldest and redis.call('XTRIM', stream, 'MINID', '=', oldest) or 0 }
 end
 
+-- The appends are the first writes: so a full Redis refuses all of them, or none.
 local rest = first + 1 + 4 * tonumber(ARGV[first])
 for i = first + 1, rest - 1, 4 do
   -- The same id again, after a lost reply, is refused: then it is there already.
@@ -84,5 +91,6 @@ end
 for i = rest, #ARGV, 3 do
   redis.call('XADD', stream, ARGV[i], 'channel', ARGV[i + 1], 'message', ARGV[i + 2])
 end
+redis.call('PEXPIRE', lease, lease_ms)
 if rest <= #ARGV then last = ARGV[#ARGV - 2] end
 return { 'OK', added + (#ARGV - rest + 1) / 3, last, 0 }
