@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 import pytest
-from redis.asyncio import Redis
 
 from pipeline.connections import connect
 from pipeline.outage import Outage
 from pipeline.settings import StreamSettings
 from pipeline.stream import Consumer, Entry, Gathering, Handler, Rejected
+from tests.looking import look
 from tests.servers import RedisServer
 from tests.waiting import wait_until
 
@@ -33,13 +33,13 @@ def _settings(url: str, stream: str, consumer: str = "one") -> StreamSettings:
     )
 
 
-async def append(redis: Redis, stream: str, *messages: str) -> list[bytes]:
+async def append(redis: Any, stream: str, *messages: str) -> list[bytes]:
     return [
         await redis.xadd(stream, {"channel": "NYSE", "message": message}) for message in messages
     ]
 
 
-async def pending(redis: Redis, stream: str) -> int:
+async def pending(redis: Any, stream: str) -> int:
     summary: dict[str, Any] = await redis.xpending(stream, GROUP)
     return int(summary["pending"])
 
@@ -81,7 +81,7 @@ def events(capsys: pytest.CaptureFixture[str], name: str) -> list[dict[str, Any]
 
 
 async def test_what_was_appended_before_the_group_existed_is_delivered(
-    redis: Redis, settings: StreamSettings
+    redis: Any, settings: StreamSettings
 ) -> None:
     appended = await append(redis, settings.stream, "A:1", "A:2")
 
@@ -92,7 +92,7 @@ async def test_what_was_appended_before_the_group_existed_is_delivered(
 
 
 async def test_a_crash_before_the_acknowledgement_means_a_second_delivery(
-    redis: Redis, settings: StreamSettings
+    redis: Any, settings: StreamSettings
 ) -> None:
     appended = await append(redis, settings.stream, "A:1", "A:2")
 
@@ -106,7 +106,7 @@ async def test_a_crash_before_the_acknowledgement_means_a_second_delivery(
 
 
 async def test_the_own_backlog_comes_before_new_entries(
-    redis: Redis, settings: StreamSettings
+    redis: Any, settings: StreamSettings
 ) -> None:
     old = await append(redis, settings.stream, "A:1", "A:2", "A:3")
     with pytest.raises(ZeroDivisionError):
@@ -119,7 +119,7 @@ async def test_the_own_backlog_comes_before_new_entries(
 
 
 async def test_an_outage_brings_the_same_batch_again_and_acknowledges_nothing_meanwhile(
-    redis: Redis, settings: StreamSettings
+    redis: Any, settings: StreamSettings
 ) -> None:
     appended = await append(redis, settings.stream, "A:1", "A:2")
     attempts: list[list[bytes]] = []
@@ -139,7 +139,7 @@ async def test_an_outage_brings_the_same_batch_again_and_acknowledges_nothing_me
 
 
 async def test_a_stop_during_an_outage_leaves_the_batch_pending(
-    redis: Redis, settings: StreamSettings
+    redis: Any, settings: StreamSettings
 ) -> None:
     await append(redis, settings.stream, "A:1")
     stop = asyncio.Event()
@@ -155,7 +155,7 @@ async def test_a_stop_during_an_outage_leaves_the_batch_pending(
 
 
 async def test_what_the_handler_rejects_is_buried_with_its_reason_and_the_rest_is_not(
-    redis: Redis, settings: StreamSettings
+    redis: Any, settings: StreamSettings
 ) -> None:
     appended = await append(redis, settings.stream, "A:1", "bad", "A:2")
 
@@ -172,7 +172,7 @@ async def test_what_the_handler_rejects_is_buried_with_its_reason_and_the_rest_i
 
 
 async def test_a_burial_whose_reply_is_lost_is_not_repeated(
-    redis: Redis, settings: StreamSettings
+    redis: Any, settings: StreamSettings
 ) -> None:
     [entry_id] = await append(redis, settings.stream, "bad")
     with pytest.raises(ZeroDivisionError):
@@ -188,7 +188,7 @@ async def test_a_burial_whose_reply_is_lost_is_not_repeated(
 
 
 async def test_an_entry_with_other_fields_is_buried_and_its_neighbours_are_handled(
-    redis: Redis, settings: StreamSettings
+    redis: Any, settings: StreamSettings
 ) -> None:
     await append(redis, settings.stream, "A:1")
     await redis.xadd(settings.stream, {"foo": "bar", "message": "A:2"})
@@ -203,7 +203,7 @@ async def test_an_entry_with_other_fields_is_buried_and_its_neighbours_are_handl
 
 
 async def test_a_pending_entry_whose_body_is_gone_is_said_to_be_lost_and_let_go(
-    redis: Redis, settings: StreamSettings, capsys: pytest.CaptureFixture[str]
+    redis: Any, settings: StreamSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gone, kept = await append(redis, settings.stream, "A:1", "A:2")
     with pytest.raises(ZeroDivisionError):
@@ -218,7 +218,7 @@ async def test_a_pending_entry_whose_body_is_gone_is_said_to_be_lost_and_let_go(
 
 
 async def test_mostly_invalid_entries_are_an_incident_and_are_all_buried(
-    redis: Redis, settings: StreamSettings, capsys: pytest.CaptureFixture[str]
+    redis: Any, settings: StreamSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await append(redis, settings.stream, *["bad"] * 600, *["A:1"] * 400)
 
@@ -233,7 +233,7 @@ async def test_mostly_invalid_entries_are_an_incident_and_are_all_buried(
 
 
 async def test_gathering_ends_at_its_limit_long_before_its_interval(
-    redis: Redis, settings: StreamSettings
+    redis: Any, settings: StreamSettings
 ) -> None:
     await append(redis, settings.stream, *[f"A:{n}" for n in range(1, 251)])
     sizes: list[int] = []
@@ -250,7 +250,7 @@ async def test_gathering_ends_at_its_limit_long_before_its_interval(
 
 
 async def test_gathering_waits_out_its_interval_for_more(
-    redis: Redis, settings: StreamSettings
+    redis: Any, settings: StreamSettings
 ) -> None:
     gathering = Gathering(1000, timedelta(seconds=0.5), timedelta(milliseconds=5))
     sizes: list[int] = []
@@ -271,7 +271,7 @@ async def test_gathering_waits_out_its_interval_for_more(
     assert sizes == [2]
 
 
-async def _delivered(redis: Redis, stream: str) -> bool:
+async def _delivered(redis: Any, stream: str) -> bool:
     with suppress(Exception):  # the group may not exist yet
         return await pending(redis, stream) > 0
     return False
@@ -281,7 +281,7 @@ async def test_a_flushed_redis_gets_its_group_again_and_misses_nothing_appended_
     own_redis: RedisServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = _settings(own_redis.url, "ticks")
-    async with Redis.from_url(own_redis.url, protocol=2) as redis:
+    async with look(own_redis.url) as redis:
         await append(redis, "ticks", "A:1")
         flushed = asyncio.Event()
 
@@ -300,7 +300,7 @@ async def test_a_flushed_redis_gets_its_group_again_and_misses_nothing_appended_
 
 async def test_a_flush_during_a_blocked_read_is_survived(own_redis: RedisServer) -> None:
     settings = _settings(own_redis.url, "ticks").model_copy(update={"block": timedelta(seconds=5)})
-    async with Redis.from_url(own_redis.url, protocol=2) as redis:
+    async with look(own_redis.url) as redis:
         consuming = asyncio.ensure_future(consume(settings, lambda seen: len(seen) == 1))
         await wait_until(lambda: _blocked(redis))
         await redis.flushall()
@@ -309,36 +309,37 @@ async def test_a_flush_during_a_blocked_read_is_survived(own_redis: RedisServer)
         assert [message for _, _, message in await consuming] == [b"A:1"]
 
 
-async def _blocked(redis: Redis) -> bool:
+async def _blocked(redis: Any) -> bool:
     info: dict[str, Any] = await redis.info("clients")
     return bool(info["blocked_clients"])
 
 
 async def test_a_redis_that_dies_and_comes_back_costs_no_entry(own_redis: RedisServer) -> None:
     settings = _settings(own_redis.url, "ticks")
-    async with Redis.from_url(own_redis.url, protocol=2) as redis:
+    async with look(own_redis.url) as redis:
         await redis.config_set("appendfsync", "always")
         await append(redis, "ticks", "A:1", "A:2")
+
+    killed: list[bool] = []
 
     async def kill_once(batch: Sequence[Entry]) -> Sequence[Rejected]:
         if b"A:1" in (message for _, _, message in batch) and not killed:
             killed.append(True)
             own_redis.kill()  # after the delivery, before the acknowledgement
             own_redis.start()
-            async with Redis.from_url(own_redis.url, protocol=2) as again:
+            async with look(own_redis.url) as again:
                 await append(again, "ticks", "A:3")
         return ()
 
-    killed: list[bool] = []
     seen = await consume(settings, lambda seen: any(e[2] == b"A:3" for e in seen), kill_once)
 
     assert {message for _, _, message in seen} == {b"A:1", b"A:2", b"A:3"}
-    async with Redis.from_url(own_redis.url, protocol=2) as redis:
+    async with look(own_redis.url) as redis:
         assert await pending(redis, "ticks") == 0
 
 
 async def test_a_reply_lost_on_the_wire_is_read_again_from_the_backlog(
-    redis: Redis, settings: StreamSettings
+    redis: Any, settings: StreamSettings
 ) -> None:
     await append(redis, settings.stream, "A:1")
     async with connect(settings) as client:
