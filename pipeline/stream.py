@@ -73,7 +73,6 @@ class Consumer:
             while not stop.is_set():
                 if entries := await persist(partial(self._next, stop), stop):
                     await self._settle(entries, handle, stop)
-                beat(self._settings.heartbeat_file)
         except Stopped:
             return
 
@@ -139,6 +138,7 @@ class Consumer:
             emit("stream.reset", group=self._group)
             await self._ensure_group()
             return []
+        beat(self._settings.heartbeat_file)  # an empty read is progress too: the market is quiet
         return reply[0][1] if reply else []
 
     async def _ensure_group(self) -> None:

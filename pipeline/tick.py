@@ -12,7 +12,7 @@ SEQUENCE_BITS = 20  # <ms>-<µs within the ms * 1024 + n>: at most 1,023,999
 TIME_BITS = 43  # milliseconds until the year 2248
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PRICE = re.compile(rb"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?")
+_PRICE = re.compile(rb"(?:0(?=\.0*[1-9])|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?")
 _NUMBER = re.compile(rb"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _NAMES_KEPT = 100_000  # bounded: the market decides how many there are
 
@@ -31,22 +31,18 @@ class Tick(NamedTuple):
     event_id: int
 
 
-class Message(NamedTuple):
-    """A checked message: the price is a positive JSON number, as published."""
+def parse_message(message: bytes) -> tuple[str, bytes]:
+    """Stock name and price of `NAME:PRICE`, split at the last colon; raises InvalidTick.
 
-    stock_name: str
-    price: bytes
-
-
-def parse_message(message: bytes) -> Message:
-    """Split `NAME:PRICE` at the last colon and check both; raises InvalidTick."""
+    The price stays as published: checked, a positive JSON number.
+    """
     name, colon, price = message.rpartition(b":")
     if not colon:
         raise InvalidTick("empty message" if not message else "no colon between name and price")
     stock_name = _checked_name(name)
-    if not _PRICE.fullmatch(price) or not price.strip(b"0."):
+    if not _PRICE.fullmatch(price):
         raise InvalidTick(_price_fault(price))
-    return Message(stock_name, price)
+    return stock_name, price
 
 
 @lru_cache(maxsize=_NAMES_KEPT)  # names repeat for ever: each is checked once
@@ -96,7 +92,7 @@ def parse_tick(entry_id: bytes, channel: bytes, message: bytes) -> Tick:
     stock_name, price = parse_message(message)
     ms, sequence = unpack_id(entry_id)
     return Tick(
-        _EPOCH + timedelta(milliseconds=ms, microseconds=sequence >> 10),
+        _EPOCH + timedelta(0, 0, ms * 1000 + (sequence >> 10)),
         stock_name,
         exchange_name(channel),
         Decimal(price.decode()),
