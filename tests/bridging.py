@@ -1,0 +1,47 @@
+"""A bridge as a real process on a market of its own, and what its tests look at."""
+
+from typing import Any
+
+from tests.services import Service, StartService
+from tests.waiting import wait_until
+
+
+def channel_of(stream: str) -> str:
+    """Pub/sub knows no databases: each test has its own market."""
+    return f"NYSE-{stream}"
+
+
+async def start(service: StartService, url: str, stream: str, **more: object) -> Service:
+    """A bridge that has the lease and hears the channel."""
+    bridge = service("bridge", REDIS_URL=url, STREAM=stream, CHANNELS=channel_of(stream), **more)
+    await bridge.wait_for("lease.taken")
+    return bridge
+
+
+async def publish(redis: Any, stream: str, *messages: bytes) -> None:
+    async with redis.pipeline(transaction=False) as batch:
+        for message in messages:
+            batch.publish(channel_of(stream), message)
+        await batch.execute()
+
+
+async def messages(redis: Any, stream: str) -> list[bytes]:
+    return [fields[b"message"] for _, fields in await redis.xrange(stream)]
+
+
+async def appended(redis: Any, stream: str) -> int:
+    if not await redis.exists(stream):
+        return 0
+    info: dict[str, Any] = await redis.xinfo_stream(stream)
+    return int(info["entries-added"])
+
+
+async def have_appended(redis: Any, stream: str, count: int) -> None:
+    async def enough() -> bool:
+        return await appended(redis, stream) >= count
+
+    await wait_until(enough, what=f"{count} entries appended")
+
+
+def numbered(begin: int, end: int) -> list[bytes]:
+    return [b"A:%d" % number for number in range(begin, end)]

@@ -1,0 +1,67 @@
+"""consume(): a consumer in the test's own process, and what its tests look at."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from pipeline.connections import connect
+from pipeline.settings import StreamSettings
+from pipeline.stream import Consumer, Entry, Gathering, Handler, Rejected
+
+GROUP = "g"
+AT_ONCE = Gathering(limit=1000)
+LIMIT = 20.0
+
+
+def stream_settings(url: str, stream: str, **more: object) -> StreamSettings:
+    short = {"consumer": "one", "block": timedelta(seconds=0.1)}
+    return StreamSettings.model_validate({"redis_url": url, "stream": stream} | short | more)
+
+
+async def append(redis: Any, stream: str, *messages: str) -> list[bytes]:
+    return [
+        await redis.xadd(stream, {"channel": "NYSE", "message": message}) for message in messages
+    ]
+
+
+async def pending(redis: Any, stream: str) -> int:
+    return int((await redis.xpending(stream, GROUP))["pending"])
+
+
+async def consume(
+    settings: StreamSettings,
+    until: Callable[[list[Entry]], bool],
+    handle: Handler | None = None,
+    gathering: Gathering = AT_ONCE,
+) -> list[Entry]:
+    """Run a consumer until what it handled satisfies `until` and is acknowledged."""
+    seen: list[Entry] = []
+    stop = asyncio.Event()
+
+    async def note(batch: Sequence[Entry]) -> Sequence[Rejected]:
+        rejected = await handle(batch) if handle else ()
+        seen.extend(batch)
+        if until(seen):
+            stop.set()
+        return rejected
+
+    async with connect(settings) as redis, asyncio.timeout(LIMIT):
+        await Consumer(redis, GROUP, settings, gathering).run(note, stop)
+    return seen
+
+
+async def crash(_: Sequence[Entry]) -> Sequence[Rejected]:
+    raise ZeroDivisionError
+
+
+def ids(entries: Sequence[Entry]) -> list[bytes]:
+    return [entry[0] for entry in entries]
+
+
+def events(capsys: pytest.CaptureFixture[str], name: str) -> list[dict[str, Any]]:
+    lines = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line for line in lines if line["event"] == name]
