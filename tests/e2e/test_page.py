@@ -1,0 +1,232 @@
+"""The page in a headless Chromium, through nginx's port: live prices, history, recovery, docs."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
+
+from tests.chromium import Chromium, find_chromium
+from tests.system import System
+from tests.waiting import wait_until
+
+# One event loop and one browser for all; the first test may have to install a Chromium.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+
+VIEWER_ZONE, VIEWER_OFFSET = "Asia/Kolkata", timezone(timedelta(hours=5, minutes=30))
+STOCKS = ["NASDAQ AAPL", "NASDAQ AMZN", "NASDAQ MSFT", "NYSE DIS", "NYSE NFLX", "NYSE TSLA"]
+SLOW = 30_000  # ms: first prices, restarts
+PRICE = "#live-table tr[data-stock=TSLA] td:nth-child(2)"
+RECORD_STATES = """() => {
+  const state = document.getElementById("state");
+  window.states = [];
+  const record = () => window.states.push(state.dataset.state);
+  new MutationObserver(record).observe(state, {attributes: true});
+}"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Chromium:
+    return find_chromium()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await chromium.launch(playwright)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, system: System) -> AsyncIterator[Page]:
+    """An open page that is live and has its prices."""
+    async with await browser.new_context(
+        base_url=system.url, locale="en-US", timezone_id=VIEWER_ZONE
+    ) as context:
+        page = await context.new_page()
+        await page.goto("/")
+        await expect(page.locator("#state")).to_have_text("Live", timeout=SLOW)
+        await expect(page.locator(PRICE)).to_have_text(re.compile(r"\d"), timeout=SLOW)
+        yield page
+
+
+async def test_the_page_lists_the_six_stocks_by_exchange_and_name(page: Page) -> None:
+    rows = page.locator("#live-table tr[data-stock]")
+    await expect(rows).to_have_count(len(STOCKS), timeout=SLOW)
+    shown = await rows.evaluate_all(
+        "rows => rows.map(({dataset}) => `${dataset.exchange} ${dataset.stock}`)"
+    )
+    assert shown == STOCKS
+    assert await page.locator("#live-table tr.group").all_inner_texts() == ["NASDAQ", "NYSE"]
+
+
+async def test_the_page_shows_a_price_that_changes(page: Page) -> None:
+    price = page.locator(PRICE)
+    before = await price.inner_text()
+    await expect(price).not_to_have_text(before, timeout=SLOW)
+    change = page.locator("#live-table tr[data-stock=TSLA] td:nth-child(3)")
+    await expect(change).to_have_text(re.compile(r"^(▲up |▼down |\W?unchanged )\W?[\d.]+$"))
+    await expect(page.locator("#last-tick")).to_have_text(re.compile("^(now|[1-9]\u00a0s)$"))
+
+
+async def test_the_history_listed_is_what_the_api_says(page: Page) -> None:
+    start, end = await past_range(page)
+    await ask(page, "TSLA", start, end)
+    said, average = [await api(page, kind, start, end) for kind in ("prices", "average")]
+    rows = page.locator("#history-rows tr")
+    await expect(rows).to_have_count(len(said["prices"]))
+    assert len(said["prices"]) >= 10
+    assert await listed(page) == [point_as_shown(point) for point in said["prices"]]
+    await expect(page.locator("#count")).to_have_text(f"{average['count']:,}")
+    await expect(page.locator("#average")).to_have_text(f"{average['average']:.15g}")
+
+
+async def test_the_history_is_turned_page_by_page(page: Page) -> None:
+    async def smaller(route: Route) -> None:
+        await route.continue_(url=route.request.url.replace("limit=1000", "limit=6"))
+
+    await page.route("**/api/prices/**", smaller)
+    start, end = await past_range(page)
+    said = (await api(page, "prices", start, end))["prices"]
+    await ask(page, "TSLA", start, end)
+    pages = [
+        [point_as_shown(point) for point in said[at : at + 6]] for at in range(0, len(said), 6)
+    ]
+    await wait_until(lambda: shows(page, pages[0]))
+    for expected in pages[1:]:
+        await page.get_by_role("button", name="Next page").click()
+        await wait_until(partial(shows, page, expected))
+    await expect(page.get_by_role("button", name="Next page")).to_be_disabled()
+    await page.get_by_role("button", name="Previous page").click()
+    await wait_until(lambda: shows(page, pages[-2]))
+
+
+async def test_a_range_without_prices_is_said_to_be_empty(page: Page) -> None:
+    long_ago = datetime(2001, 1, 1, tzinfo=UTC)
+    await ask(page, "TSLA", long_ago, long_ago + timedelta(hours=1))
+    await expect(page.locator("#history-empty")).to_have_text("TSLA has no price in this range.")
+    await expect(page.locator("#average")).to_have_text("none")
+
+
+async def test_an_unknown_stock_is_answered_with_the_apis_own_words(page: Page) -> None:
+    name = "<b>NOPE</b>"
+    answer = await page.request.get(f"/api/prices/{quote(name, safe='')}")
+    assert answer.status == 404
+    await ask(page, name)
+    await expect(page.locator("#history-error")).to_have_text((await answer.json())["detail"])
+    await expect(page.locator("#history-error b")).to_have_count(0)
+
+
+async def test_the_page_loads_without_an_error_or_a_refused_resource(
+    browser: Browser, system: System
+) -> None:
+    async with await browser.new_context(base_url=system.url) as context:
+        page = await context.new_page()
+        troubles = record_troubles(page)
+        await page.goto("/")
+        await expect(page.locator("#state")).to_have_text("Live", timeout=SLOW)
+        await ask(page, "TSLA")
+        await expect(page.locator("#history-summary")).to_be_visible()
+    assert troubles == []
+
+
+async def test_the_documentation_page_shows_the_apis_operations(
+    browser: Browser, system: System
+) -> None:
+    async with await browser.new_context(base_url=system.url) as context:
+        page = await context.new_page()
+        troubles = record_troubles(page)
+        await page.goto("/api/docs")
+        operations = page.locator(".opblock-summary-path")
+        await expect(operations.filter(has_text="/prices/")).to_be_visible(timeout=SLOW)
+        await expect(operations.filter(has_text="/average/")).to_be_visible()
+    assert troubles == []
+
+
+async def test_the_page_recovers_by_itself_after_centrifugo_was_killed(
+    page: Page, system: System
+) -> None:
+    await page.evaluate(RECORD_STATES)
+    system.kill("centrifugo")
+    await wait_until(lambda: recovered(page), limit=60)
+    before = await page.locator(PRICE).inner_text()
+    await expect(page.locator(PRICE)).not_to_have_text(before, timeout=SLOW)
+    # Its history was in memory, so nobody can say what was missed: the page has to.
+    await expect(page.locator("#gaps")).to_have_text("1")
+    await expect(page.locator("#live-notice")).to_contain_text("were missed")
+
+
+def record_troubles(page: Page) -> list[str]:
+    """Console errors, which refused resources are too, and exceptions."""
+    troubles: list[str] = []
+    page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    return troubles
+
+
+async def ask(
+    page: Page, stock: str, start: datetime | None = None, end: datetime | None = None
+) -> None:
+    await page.get_by_label("Stock", exact=True).fill(stock)
+    await page.get_by_label("Start").fill(as_input(start))
+    await page.get_by_label("End").fill(as_input(end))
+    await page.get_by_role("button", name="Show history").click()
+
+
+def as_input(time: datetime | None) -> str:
+    """As a browser writes it: no seconds where they are zero."""
+    if time is None:
+        return ""
+    return f"{time.astimezone(VIEWER_OFFSET):%Y-%m-%dT%H:%M:%S}".removesuffix(":00")
+
+
+async def api(page: Page, kind: str, start: datetime, end: datetime) -> Any:
+    query: dict[str, str | float | bool] = {
+        "start_time": start.isoformat(),
+        "end_time": end.isoformat(),
+    }
+    answer = await page.request.get(f"/api/{kind}/TSLA", params=query)
+    assert answer.ok
+    return await answer.json()
+
+
+async def past_range(page: Page) -> tuple[datetime, datetime]:
+    """Whole seconds that have 10 prices or more, and are stored to the end."""
+
+    async def enough() -> list[datetime]:
+        answer = await page.request.get("/api/prices/TSLA")
+        prices = (await answer.json()).get("prices", [])  # none before the first flush
+        times = [datetime.fromisoformat(price["timestamp"]) for price in prices]
+        ends = [time.replace(microsecond=0) for time in times[-1:]]
+        return ends if sum(time < ends[0] for time in times) >= 10 else []
+
+    (end,) = await wait_until(enough, limit=60, what="10 stored prices of TSLA")
+    return end - timedelta(seconds=30), end
+
+
+async def recovered(page: Page) -> bool:
+    states = await page.evaluate("window.states")
+    return "reconnecting" in states and states[-1] == "live"
+
+
+async def shows(page: Page, expected: list[list[str]]) -> bool:
+    return await listed(page) == expected
+
+
+async def listed(page: Page) -> list[list[str]]:
+    rows = await page.locator("#history-rows tr").evaluate_all(
+        "rows => rows.map((row) => [row.dataset.id, ...[...row.cells].map((c) => c.textContent)])"
+    )
+    return [list(row) for row in rows]
+
+
+def point_as_shown(point: dict[str, Any]) -> list[str]:
+    time = datetime.fromisoformat(point["timestamp"]).astimezone(VIEWER_OFFSET)
+    shown = f"{time:%Y-%m-%d %H:%M:%S.%f}"
+    return [point["id"], shown, point["exchange_name"], f"{point['price']:.15g}"]

@@ -1,0 +1,67 @@
+// Numbers and times as the page shows them, without a browser.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+process.env.TZ = "Australia/Darwin"; // UTC+09:30 all year: an offset that no shortcut survives
+const { ageText, change, countText, inputTime, isStale, localTime, priceText, zoneText } = await import(
+  "../../web/format.js"
+);
+
+test("a price keeps its digits, fifteen of them and never more", () => {
+  const cases = [
+    [723.02, "723.02"],
+    [700, "700"],
+    [0.1 + 0.2, "0.3"],
+    [1234567.89, "1234567.89"],
+    [123456789012345680, "123456789012346000"],
+    [0.000000000000000001, "0.000000000000000001"],
+    [1 / 3, "0.333333333333333"],
+    [700.7442898221115, "700.744289822111"], // a little below the half
+  ];
+  for (const [price, text] of cases) assert.equal(priceText(price), text);
+});
+
+test("a change has the decimals of the two prices and says which way", () => {
+  assert.deepEqual(change(700.1, 699.79), { direction: "up", text: "+0.31" });
+  assert.deepEqual(change(699.79, 700.1), { direction: "down", text: "−0.31" });
+  assert.deepEqual(change(700, 700), { direction: "same", text: "0" });
+  assert.deepEqual(change(700.5, 700.5), { direction: "same", text: "0.0" });
+  assert.deepEqual(change(700, null), { direction: "none", text: "" });
+});
+
+test("an age is short, and stale after ten seconds", () => {
+  const ages = [
+    [-5, "now"],
+    [999, "now"],
+    [1000, "1 s"],
+    [59_999, "59 s"],
+    [60_000, "1 min"],
+    [3_600_000, "1 h"],
+    [200_000_000, "2 d"],
+  ];
+  for (const [ms, text] of ages) assert.equal(ageText(ms).replace("\u00a0", " "), text);
+  assert.ok(!isStale(10_000));
+  assert.ok(isStale(10_001));
+});
+
+test("the api's time is shown in the viewer's zone with all its microseconds", () => {
+  assert.equal(localTime("2026-11-24T20:00:00.123456Z"), "2026-11-25 05:30:00.123456");
+  assert.equal(localTime("2026-11-24T20:00:00.1Z"), "2026-11-25 05:30:00.100000");
+  assert.equal(localTime("2026-11-24T20:00:00Z"), "2026-11-25 05:30:00.000000");
+  assert.equal(localTime("2026-11-24T20:00:00.999999Z"), "2026-11-25 05:30:00.999999");
+});
+
+test("an input's value is local time and says the same instant", () => {
+  const date = new Date("2026-11-24T20:00:07Z");
+  assert.equal(inputTime(date), "2026-11-25T05:30:07");
+  assert.equal(new Date(inputTime(date)).toISOString(), "2026-11-24T20:00:07.000Z");
+});
+
+test("the zone is named", () => {
+  assert.equal(zoneText(new Date("2026-11-24T20:00:00Z")), "Australia/Darwin, UTC+09:30 now");
+});
+
+test("counts are grouped", () => {
+  assert.equal(countText(1234567), "1,234,567");
+});

@@ -1,0 +1,46 @@
+// Calls to the history api; a failure becomes one sentence to show, the api's own where it sent one.
+
+const TIMEOUT_MS = 20_000;
+const SAME_CLOCK_MS = 2000; // the Date header has whole seconds only
+let skew = 0;
+
+/** The server's time: ages must not depend on how wrong the viewer's clock is. */
+export const serverNow = () => Date.now() + skew;
+
+export async function getJson(path, query = {}, signal = null) {
+  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  const given = Object.entries(query).filter(([, value]) => value !== null);
+  const url = given.length ? `${path}?${new URLSearchParams(given)}` : path;
+  let response;
+  let body;
+  try {
+    const either = AbortSignal.any(signal ? [signal, limit] : [limit]);
+    response = await fetch(url, { cache: "no-store", signal: either });
+    body = await response.text();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Error(limit.aborted ? "The server took too long to answer." : "The server can't be reached.");
+  }
+  noteClock(response.headers.get("Date"));
+  const answer = parse(body);
+  if (!response.ok || answer === null) throw new Error(problem(answer, response.status));
+  return answer;
+}
+
+function parse(body) {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return null; // a proxy's page, or an answer cut short
+  }
+}
+
+function problem(answer, status) {
+  const said = answer?.detail ?? answer?.title;
+  return typeof said === "string" && said ? said : `The server's answer can't be used (status ${status}).`;
+}
+
+function noteClock(date) {
+  const difference = Date.parse(date) + 500 - Date.now();
+  if (Number.isFinite(difference)) skew = Math.abs(difference) > SAME_CLOCK_MS ? difference : 0;
+}

@@ -1,0 +1,62 @@
+// Numbers and times as the page shows them.
+
+// A double holds 15 decimal digits for certain; a 16th would be an invention.
+const DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 15, useGrouping: false });
+const GROUPED = new Intl.NumberFormat("en-US");
+const STALE_MS = 10_000;
+
+// toPrecision rounds the number itself; Intl alone would round its shortest decimal form once more.
+export const priceText = (price) => DIGITS.format(Number(price.toPrecision(15)));
+export const countText = (count) => GROUPED.format(count);
+
+/** Which way a price went, in words and in the decimals that the two prices have. */
+export function change(price, previous) {
+  if (previous === null) return { direction: "none", text: "" };
+  const decimals = Math.max(...[price, previous].map((n) => fraction(priceText(n)).length));
+  const text = Math.abs(price - previous).toFixed(Math.max(0, decimals - 1));
+  if (price === previous) return { direction: "same", text };
+  return price > previous ? { direction: "up", text: `+${text}` } : { direction: "down", text: `−${text}` };
+}
+
+/** ".02" of "723.02", so that a column can be lined up at its decimal points. */
+export function fraction(digits) {
+  const point = digits.indexOf(".");
+  return point < 0 ? "" : digits.slice(point);
+}
+
+export const isStale = (ms) => ms > STALE_MS;
+
+export function ageText(ms) {
+  const seconds = Math.floor(Math.max(0, ms) / 1000);
+  if (seconds < 1) return "now";
+  if (seconds < 60) return `${seconds}\u00a0s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}\u00a0min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}\u00a0h`;
+  return `${Math.floor(seconds / 86_400)}\u00a0d`;
+}
+
+const two = (number) => String(number).padStart(2, "0");
+
+/** A Date as the value of a datetime-local input, in the viewer's zone. */
+export function inputTime(date) {
+  const day = [String(date.getFullYear()).padStart(4, "0"), two(date.getMonth() + 1), two(date.getDate())];
+  return `${day.join("-")}T${clockTime(date)}`;
+}
+
+export function clockTime(date) {
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
+}
+
+/** The api's UTC time in the viewer's zone. A Date ends at milliseconds, so the digits come from the text. */
+export function localTime(utc) {
+  const digits = /\.(\d+)/.exec(utc)?.[1] ?? "";
+  return `${inputTime(new Date(utc)).replace("T", " ")}.${digits.padEnd(6, "0")}`;
+}
+
+/** "Europe/Berlin, UTC+01:00 now" */
+export function zoneText(date) {
+  const minutes = -date.getTimezoneOffset();
+  const size = Math.abs(minutes);
+  const offset = `UTC${minutes < 0 ? "−" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+  return `${Intl.DateTimeFormat().resolvedOptions().timeZone}, ${offset} now`;
+}

@@ -1,0 +1,134 @@
+// The history form: points, count and average of a stock in a range, page by page.
+
+import { getJson, serverNow } from "./api.js";
+import { digitSpans, showDigits } from "./cells.js";
+import { countText, inputTime, localTime, priceText, zoneText } from "./format.js";
+
+const PAGE = 1000;
+const FIRST_RANGE_MS = 5 * 60_000;
+
+const element = (id) => document.getElementById(id);
+
+export class History {
+  #asked = null; // stock, range, count, average, and the cursor of each page seen
+  #page = 0;
+  #running = null;
+  #suggested = new Set();
+
+  start() {
+    const now = new Date();
+    const ends = "An empty start means from the beginning, an empty end until now.";
+    element("zone").textContent = `Times are in your time zone: ${zoneText(now)}. ${ends}`;
+    element("start").value = inputTime(new Date(now - FIRST_RANGE_MS));
+    element("history-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    element("next-page").addEventListener("click", () => this.#turn(1));
+    element("previous-page").addEventListener("click", () => this.#turn(-1));
+  }
+
+  suggest(stock) {
+    if (this.#suggested.has(stock)) return; // the same name on two exchanges
+    this.#suggested.add(stock);
+    const option = document.createElement("option");
+    option.value = stock;
+    element("stocks").append(option);
+  }
+
+  #submit() {
+    const now = new Date(serverNow()).toISOString(); // the same one for points and average
+    const range = { start_time: utc(element("start").value), end_time: utc(element("end").value) ?? now };
+    const asked = { stock: element("stock").value.trim(), range, cursors: [null] };
+    return this.#show(async (signal) => {
+      const [average, points] = await Promise.all([
+        getJson(`/api/average/${encodeURIComponent(asked.stock)}`, range, signal),
+        getPage(asked, 0, signal),
+      ]);
+      this.#asked = { ...asked, average };
+      this.#page = 0;
+      this.#render(points);
+    });
+  }
+
+  #turn(step) {
+    return this.#show(async (signal) => {
+      const points = await getPage(this.#asked, this.#page + step, signal);
+      this.#page += step;
+      this.#render(points);
+    });
+  }
+
+  /** One question at a time: a newer one ends the older. */
+  async #show(work) {
+    this.#running?.abort();
+    const running = new AbortController();
+    this.#running = running;
+    loading(true);
+    try {
+      await work(running.signal);
+      loading(false);
+    } catch (error) {
+      if (running.signal.aborted) return;
+      loading(false);
+      fail(error.message);
+    }
+  }
+
+  #render({ prices, next_cursor: next }) {
+    const { stock, average, cursors } = this.#asked;
+    cursors[this.#page + 1] = next;
+    element("count").textContent = countText(average.count);
+    element("average").textContent = average.average === null ? "none" : priceText(average.average);
+    element("history-rows").replaceChildren(...prices.map(pointRow));
+    const first = this.#page * PAGE;
+    const [from, to, all] = [first + 1, first + prices.length, average.count].map(countText);
+    element("history-caption").textContent = `${stock}, points ${from} to ${to} of ${all}`;
+    element("history-scroll").scrollTop = 0;
+    element("previous-page").disabled = this.#page === 0;
+    element("next-page").disabled = next === null;
+    const found = prices.length > 0;
+    element("history-empty").textContent = `${stock} has no price in this range.`;
+    reveal({ "history-error": false, "history-summary": true });
+    reveal({ "history-empty": !found, "history-scroll": found });
+    reveal({ pages: found && (this.#page > 0 || next !== null) });
+  }
+}
+
+function getPage({ stock, range, cursors }, page, signal) {
+  const query = { ...range, limit: PAGE, cursor: cursors[page] };
+  return getJson(`/api/prices/${encodeURIComponent(stock)}`, query, signal);
+}
+
+const utc = (local) => (local ? new Date(local).toISOString() : null);
+
+function loading(busy) {
+  element("history-result").setAttribute("aria-busy", String(busy));
+  element("history-loading").hidden = !busy;
+  if (busy) reveal({ "history-error": false });
+}
+
+function fail(message) {
+  element("history-error").textContent = message;
+  reveal({ "history-error": true, "history-summary": false });
+  reveal({ "history-empty": false, "history-scroll": false, pages: false });
+}
+
+function reveal(shown) {
+  for (const [id, visible] of Object.entries(shown)) element(id).hidden = !visible;
+}
+
+function pointRow({ timestamp, exchange_name: exchange, price, id }) {
+  const row = document.createElement("tr");
+  row.dataset.id = id;
+  const time = document.createElement("time");
+  time.dateTime = timestamp;
+  time.textContent = localTime(timestamp);
+  row.insertCell().append(time);
+  row.insertCell().textContent = exchange;
+  const cell = row.insertCell();
+  cell.className = "number";
+  cell.append(...digitSpans());
+  showDigits(cell.children, priceText(price));
+  return row;
+}

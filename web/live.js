@@ -1,0 +1,118 @@
+// The live feed: a snapshot from the api, then Centrifugo's channels, merged into the board.
+
+import { getJson } from "./api.js";
+
+const CHANNELS = { "prices:NYSE": "NYSE", "prices:NASDAQ": "NASDAQ" };
+const BEHIND_MS = 7000; // a snapshot is a flush (5 s) behind, and a little more
+const SNAPSHOT_FIRST_MS = 2000;
+const LONGEST_PAUSE_MS = 10_000;
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export class LiveFeed {
+  #board;
+  #show;
+  #client = null;
+  #subscriptions = [];
+  #wasLive = false;
+  #loading = null;
+  #again = 0;
+  #missed = new Set();
+
+  /** `show` has changed(), state(name), missed(exchanges), snapshot(problem or null). */
+  constructor(board, show) {
+    this.#board = board;
+    this.#show = show;
+  }
+
+  async start() {
+    // An api that is away doesn't hold back live prices.
+    await Promise.race([this.#reload(), pause(SNAPSHOT_FIRST_MS)]);
+    this.connect();
+  }
+
+  connect() {
+    if (!this.#client) this.#open();
+    for (const subscription of this.#subscriptions) subscription.subscribe();
+    this.#client.connect();
+  }
+
+  #open() {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    this.#client = new globalThis.Centrifuge(`${scheme}://${location.host}/connection/websocket`, {
+      maxReconnectDelay: 5000,
+    });
+    for (const event of ["connecting", "connected", "disconnected"]) {
+      this.#client.on(event, () => this.#tellState());
+    }
+    this.#subscriptions = Object.entries(CHANNELS).map((names) => this.#follow(...names));
+  }
+
+  #follow(channel, exchange) {
+    const subscription = this.#client.newSubscription(channel);
+    subscription.on("publication", ({ data }) => {
+      this.#board.mergePublication(exchange, data);
+      this.#show.changed();
+    });
+    subscription.on("subscribed", ({ wasRecovering, recovered }) => {
+      if (wasRecovering && !recovered) this.#gap(exchange);
+    });
+    for (const event of ["subscribing", "subscribed", "unsubscribed"]) {
+      subscription.on(event, () => this.#tellState());
+    }
+    return subscription;
+  }
+
+  /** Told once what belongs together has happened: connecting changes three states one after another. */
+  #tellState() {
+    queueMicrotask(() => this.#show.state(this.#state()));
+  }
+
+  #state() {
+    const states = this.#subscriptions.map(({ state }) => state);
+    const refused = states.includes("unsubscribed"); // for good, like a client that is disconnected
+    if (this.#client.state === "disconnected" || refused) return "disconnected";
+    if (this.#client.state === "connected" && states.every((state) => state === "subscribed")) {
+      this.#wasLive = true;
+      return "live";
+    }
+    return this.#wasLive ? "reconnecting" : "connecting";
+  }
+
+  /** Both channels tell of the same break within moments: one gap, one reload. */
+  async #gap(exchange) {
+    const first = this.#missed.size === 0;
+    this.#missed.add(exchange);
+    if (!first) return;
+    await this.#reload();
+    this.#show.missed([...this.#missed].sort());
+    this.#missed.clear();
+  }
+
+  async #reload() {
+    clearTimeout(this.#again);
+    await this.#load();
+    this.#again = setTimeout(() => this.#load(), BEHIND_MS);
+  }
+
+  #load() {
+    this.#loading ??= this.#loadUntilDone().finally(() => {
+      this.#loading = null;
+    });
+    return this.#loading;
+  }
+
+  async #loadUntilDone() {
+    for (let wait = 1000; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
+      try {
+        this.#board.mergeSnapshot(await getJson("/api/stocks"));
+        break;
+      } catch (error) {
+        this.#show.snapshot(error.message);
+        await pause(wait);
+      }
+    }
+    this.#show.snapshot(null);
+    this.#show.changed();
+  }
+}
