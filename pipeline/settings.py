@@ -10,7 +10,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 def _seconds(value: object) -> object:
-    return timedelta(seconds=float(value)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return timedelta(seconds=float(value))
+    except (ValueError, OverflowError):
+        raise ValueError("must be a number of seconds") from None
 
 
 def _not_negative(value: timedelta) -> timedelta:

@@ -1,0 +1,146 @@
+"""Each process of the system is killed under load; then what went in is counted at its ends."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from tests.market import STOCKS, Position, Said
+from tests.outside import Outside, outside
+from tests.system import System
+from tests.waiting import wait_until
+
+BACK = 20.0  # seconds in which a killed process must be at work again
+GAP = re.compile(r'"event":"bridge.gap".*"reason":"(\w+)","seconds":([\d.]+)')
+
+COUNT = """
+SELECT count(*) AS rows, count(DISTINCT event_id) AS ids,
+       count(*) FILTER (WHERE stock_name = ANY($3)) AS ours,
+       count(DISTINCT (stock_name, price)) FILTER (WHERE stock_name = ANY($3)) AS numbers
+FROM stock_prices WHERE event_id > $1 AND event_id <= $2
+"""
+SAID = """
+SELECT stock_name, exchange_name, price::text FROM stock_prices
+WHERE event_id > $1 AND event_id <= $2 ORDER BY event_id
+"""
+
+
+@pytest.fixture(name="outside")
+async def whole_system(system: System) -> AsyncIterator[Outside]:
+    async with outside(system) as there:
+        yield there
+
+
+async def test_what_was_published_is_stored_once_whichever_reader_or_server_dies(
+    outside: Outside,
+) -> None:
+    market = outside.market
+    async with market.listening():
+        before = await market.position()
+        first = await market.sign()
+        async with market.trading():
+            for name in ("writer", "forwarder", "api", "centrifugo", "nginx", "postgres"):
+                await asyncio.to_thread(outside.system.kill, name)
+                await is_back(outside, name)
+        last = await market.sign()
+    after = await at_both_ends(outside)
+
+    counted = await count(outside, before, after)
+    assert counted["rows"] == counted["ids"] == after.appended - before.appended
+    assert counted["ours"] == counted["numbers"] == sum(map(int, market.newest.values()))
+    said = [tuple(row) for row in await outside.sql(SAID, before.event_id, after.event_id)]
+    assert between(said, first, last) == between(market.heard, first, last)
+    await is_up_to_date(outside)
+    status = await outside.get("/api/status")
+    assert status["dead_letters"] == {"bridge": 0, "forwarder": 0, "writer": 0}
+
+
+async def test_what_was_appended_is_stored_once_and_the_hole_is_said_when_bridge_and_redis_die(
+    outside: Outside,
+) -> None:
+    market = outside.market
+    before = await market.position()
+    async with market.trading():
+        await outside.is_live(await further(outside, before))
+        await dies_and_says_its_gap(outside, "bridge", "start")
+        await dies_and_says_its_gap(outside, "redis", "reconnect")
+    after = await at_both_ends(outside)
+
+    counted = await count(outside, before, after)
+    assert counted["rows"] == counted["ids"]
+    # A Redis that dies in the middle of an fsync may forget what its readers had already.
+    assert counted["rows"] >= after.appended - before.appended > 0
+    assert counted["ours"] == counted["numbers"]
+    await is_up_to_date(outside)
+
+
+async def is_back(outside: Outside, name: str) -> None:
+    """Return once what was appended after the death is where the dead one has to bring it."""
+    since = await outside.market.position()
+    if name in ("writer", "postgres"):
+        await outside.is_stored(since)
+    elif name == "api":
+        await wait_until(lambda: outside.get("/api/status"), BACK)
+    else:
+        await outside.is_live(since)
+
+
+async def dies_and_says_its_gap(outside: Outside, name: str, reason: str) -> None:
+    known = (await outside.get("/api/status"))["bridge_gaps"]["count"]
+    began = monotonic()
+    await asyncio.to_thread(outside.system.kill, name)
+
+    def logged() -> float | None:
+        found = (float(gap[2]) for gap in GAP.finditer(outside.system.output()) if gap[1] == reason)
+        return next(found, None)
+
+    seconds = await wait_until(logged, BACK, f"bridge.gap in the log, reason {reason}")
+    assert 0 < seconds < monotonic() - began
+
+    async def shown() -> Any:
+        status = await outside.get("/api/status")
+        gaps = status and status["bridge_gaps"]
+        return gaps if gaps and gaps["count"] > known else None
+
+    gaps = await wait_until(shown, BACK, "the gap in the status")
+    assert gaps["count"] == known + 1
+    assert (gaps["last"]["reason"], float(gaps["last"]["seconds"])) == (reason, seconds)
+    await outside.is_live(await outside.market.position())
+
+
+async def further(outside: Outside, before: Position) -> Position:
+    async def moved() -> Position | None:
+        position = await outside.market.position()
+        return position if position.appended > before.appended + 1000 else None
+
+    return await wait_until(moved)
+
+
+async def at_both_ends(outside: Outside) -> Position:
+    """How far the stream is, once the table and the feed are as far."""
+    position = await outside.market.position()
+    await outside.is_stored(position)
+    await outside.is_live(position)
+    return position
+
+
+async def count(outside: Outside, before: Position, after: Position) -> Any:
+    [counted] = await outside.sql(COUNT, before.event_id, after.event_id, list(STOCKS))
+    return counted
+
+
+def between(said: list[Said], first: Said, last: Said) -> list[Said]:
+    return said[said.index(first) : said.index(last) + 1]
+
+
+async def is_up_to_date(outside: Outside) -> None:
+    """The feed ends with the newest price of each stock, whatever it missed before."""
+
+    def newest() -> bool:
+        shown = {tick[1]: str(tick[2]) for tick in outside.feed.ticks}
+        return outside.market.newest.items() <= shown.items()
+
+    await wait_until(newest)

@@ -1,0 +1,151 @@
+"""Embedded: the local system's servers as processes of the test run, each with its own data."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from local.instance import Instance
+from local.servers import command, initialise_postgres, prepare, unprivileged
+from tests.processes import alive, descendants, signal_tree
+from tests.servers import (
+    LOOPBACK,
+    POLL_EVERY,
+    CentrifugoServer,
+    PostgresServer,
+    RedisServer,
+    centrifugo_answers,
+    free_ports,
+    postgres_answers,
+    redis_answers,
+    role_passwords,
+    wait_ready,
+)
+from tests.services import ROOT
+
+PORTS = 6  # of an instance, whichever of its servers run
+STOP_LIMIT = 10.0
+
+
+class ServerProcess:
+    """One server of an instance; its output goes to a file that a failed start shows."""
+
+    def __init__(
+        self, name: str, instance: Instance, answers: Callable[[], bool], *options: str
+    ) -> None:
+        self._name = name
+        self._instance = instance
+        self._answers = answers
+        self._command = [*unprivileged(), *command(name, instance), *options]
+        self._log = instance.data / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._spawn()
+        wait_ready(self._answered, self._name)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        signal_tree(self._pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        signal_tree(self._pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        if self._process:
+            self.resume()
+            # PostgreSQL's immediate shutdown; it waits for no client and leaves no child
+            self._end(signal.SIGQUIT if self._name == "postgres" else signal.SIGTERM)
+        shutil.rmtree(self._instance.data, ignore_errors=True)
+
+    @property
+    def _pid(self) -> int:
+        assert self._process, f"{self._name} doesn't run"
+        return self._process.pid
+
+    def _spawn(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  # our own command line
+                self._command,
+                cwd=ROOT,
+                env=self._instance.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def _answered(self) -> bool:
+        if self._process and self._process.poll() is not None:
+            raise RuntimeError(f"{self._name} ended:\n{self._log.read_text()[-2000:]}")
+        return self._answers()
+
+    def _end(self, number: signal.Signals) -> None:
+        """Return when it and its children are gone."""
+        assert self._process
+        family = [self._pid, *descendants(self._pid)]
+        self._process.send_signal(number)
+        try:
+            self._process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            signal_tree(self._pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+        deadline = time.monotonic() + STOP_LIMIT
+        while any(alive(pid) for pid in family) and time.monotonic() < deadline:
+            time.sleep(POLL_EVERY)
+
+
+class Embedded:
+    """Starts servers that came as packages; needs nothing but `python3 -m local install`."""
+
+    def redis(self) -> RedisServer:
+        instance = self._instance()
+        port = instance.redis_port
+        process = ServerProcess("redis", instance, lambda: redis_answers(port))
+        process.start()
+        return RedisServer(process, instance.environment()["REDIS_URL"])
+
+    def postgres(self) -> PostgresServer:
+        instance = self._instance()
+        initialise_postgres(instance)
+        environment = instance.environment()
+        user, database = environment["POSTGRES_USER"], environment["POSTGRES_DB"]
+        port = instance.postgres_port
+        process = ServerProcess(
+            "postgres",
+            instance,
+            lambda: postgres_answers(port, user, database),
+            *("-c", "fsync=off"),  # tests kill processes, not machines
+        )
+        process.start()
+        login = f"{user}:{environment['POSTGRES_PASSWORD']}"
+        owner_dsn = f"postgresql://{login}@{LOOPBACK}:{port}/{database}"
+        return PostgresServer(process, owner_dsn, role_passwords(environment))
+
+    def centrifugo(self) -> CentrifugoServer:
+        instance = self._instance()
+        internal_port = instance.centrifugo_internal_port
+        process = ServerProcess("centrifugo", instance, lambda: centrifugo_answers(internal_port))
+        process.start()
+        environment = instance.environment()
+        return CentrifugoServer(
+            process,
+            api_url=environment["CENTRIFUGO_API_URL"],
+            api_key=environment["CENTRIFUGO_API_KEY"],
+            ws_url=f"ws://{LOOPBACK}:{instance.centrifugo_port}/connection/websocket",
+        )
+
+    @staticmethod
+    def _instance() -> Instance:
+        # not pytest's own temporary folder: root alone may enter that, and servers may be nobody
+        data = Path(tempfile.mkdtemp(prefix="pipeline-test-"))
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "PG_BIN") if name in os.environ}
+        instance = Instance(root=ROOT, http_port=free_ports(PORTS), data=data, variables=kept)
+        prepare(instance)
+        return instance

@@ -1,0 +1,276 @@
+"""api: what it answers about prices, on a real PostgreSQL."""
+
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.api_process import LONG, Api, asking, start_api, store, tick
+from tests.conftest import Database
+from tests.servers import PostgresServer
+from tests.services import Service
+
+
+@pytest.fixture(scope="module")
+def process(shared_postgres: PostgresServer) -> Iterator[tuple[Service, int]]:
+    """One for all tests here: they only ask."""
+    process, port = start_api(Service, POSTGRES_DSN=shared_postgres.dsn("api"))
+    yield process, port
+    process.close()
+
+
+@pytest.fixture
+async def api(process: tuple[Service, int]) -> AsyncIterator[Api]:
+    async with asking(*process) as running:
+        yield running
+
+
+async def test_prices_are_every_stored_tick_oldest_first_with_every_digit(
+    api: Api, postgres: Database
+) -> None:
+    long_price = "123456789012345678.123456789012345678"
+    await store(
+        postgres.connection,
+        [tick(2, "5.10"), tick(1, long_price), tick(1, "0.000000000000000001", "AAPL", "NASDAQ")],
+    )
+
+    answer = await api.get("/api/prices/TSLA")
+
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.json["stock_name"] == "TSLA"
+    assert answer.json["start_time"] is None
+    assert answer.json["note"] is None
+    assert answer.json["next_cursor"] is None
+    assert answer.json["prices"] == [
+        {
+            "timestamp": "2023-11-15T12:00:00.000001Z",
+            "exchange_name": "NYSE",
+            "price": Decimal(long_price),
+            "id": "1700049600000-1024",
+        },
+        {
+            "timestamp": "2023-11-15T12:00:00.000002Z",
+            "exchange_name": "NYSE",
+            "price": Decimal("5.10"),
+            "id": "1700049600000-2048",
+        },
+    ]
+    assert _prices(answer.json) == [long_price, "5.10"]
+
+
+async def test_a_range_takes_in_its_start_and_leaves_out_its_end_to_the_microsecond(
+    api: Api, postgres: Database
+) -> None:
+    await store(postgres.connection, [tick(us, str(us + 1)) for us in range(5)])
+
+    day = "2023-11-15T12:00:00"
+    answer = await api.get(
+        f"/api/prices/TSLA?start_time={day}.000001Z&end_time={day}.000003%2B00:00"
+    )
+
+    assert _prices(answer.json) == ["2", "3"]
+    assert answer.json["start_time"] == f"{day}.000001Z"
+    assert answer.json["end_time"] == f"{day}.000003Z"
+
+
+async def test_ticks_of_one_microsecond_keep_the_order_of_the_stream(
+    api: Api, postgres: Database
+) -> None:
+    await store(postgres.connection, [tick(7, str(nth + 1), nth=nth) for nth in (2, 0, 1)])
+
+    assert _prices((await api.get("/api/prices/TSLA")).json) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5, 9, 10, 11])
+async def test_pages_hold_every_tick_of_the_range_once(
+    api: Api, postgres: Database, limit: int
+) -> None:
+    # three ticks in each µs: pages end within one, too
+    await store(postgres.connection, [tick(n // 3, str(n), nth=n % 3) for n in range(1, 12)])
+    address = f"/api/prices/TSLA?limit={limit}&end_time=2023-11-15T12:00:00.000003Z"
+
+    pages = [(await api.get(address)).json]
+    while cursor := pages[-1]["next_cursor"]:
+        pages.append((await api.get(f"{address}&cursor={cursor}")).json)
+
+    assert [price for page in pages for price in _prices(page)] == [str(n) for n in range(1, 9)]
+    assert len(pages) == -(-8 // limit)
+
+
+async def test_an_answer_of_many_chunks_is_whole(api: Api, postgres: Database) -> None:
+    await postgres.connection.execute(LONG)
+
+    everything = await api.get("/api/prices/LONG")
+    page = await api.get("/api/prices/LONG?limit=4000")
+
+    ids = [each["id"] for each in everything.json["prices"]]
+    assert ids == [f"{1700049600000 + n}-0" for n in range(200_000)]
+    assert [each["id"] for each in page.json["prices"]] == ids[:4000]
+    assert page.json["next_cursor"]
+
+
+async def test_the_average_is_exact(api: Api, postgres: Database) -> None:
+    await store(
+        postgres.connection,
+        [tick(n, price) for n, price in enumerate(("0.1", "0.2", "100000000000000000.7", "9"))],
+    )
+
+    answer = await api.get("/api/average/TSLA?end_time=2023-11-15T12:00:00.000003Z")
+
+    exact = await postgres.connection.fetchval(
+        "SELECT avg(price)::text FROM stock_prices WHERE price <> 9"
+    )
+    assert answer.json["count"] == 3
+    assert f'"average":{exact},' in answer.body.decode()
+
+
+async def test_a_known_stock_without_ticks_in_the_range_has_no_prices_and_no_average(
+    api: Api, postgres: Database
+) -> None:
+    await store(postgres.connection, [tick(0, "5")])
+    before = "end_time=2023-11-15T12:00:00Z"
+
+    prices = await api.get(f"/api/prices/TSLA?{before}")
+    average = await api.get(f"/api/average/TSLA?{before}")
+    future = await api.get("/api/prices/TSLA?start_time=9999-12-31T23:59:59.999999Z")
+
+    assert (prices.status, prices.json["prices"]) == (200, [])
+    assert (average.status, average.json["average"], average.json["count"]) == (200, None, 0)
+    assert (future.status, future.json["prices"]) == (200, [])
+
+
+@pytest.mark.parametrize("name", ["NOPE", "tsla", "%00", "%FF", "A%2FB", "x" * 300, "1%3B--"])
+@pytest.mark.parametrize("route", ["prices", "average", "latest"])
+async def test_a_stock_nobody_has_seen_is_a_404(
+    api: Api, postgres: Database, route: str, name: str
+) -> None:
+    await store(postgres.connection, [tick(0, "5")])
+
+    answer = await api.get(f"/api/{route}/{name}")
+
+    assert answer.status == 404
+    assert answer.problem["title"] == "Unknown stock"
+
+
+@pytest.mark.parametrize("name", ["BRK.B", "A/B", "50%", "a?b#c", "Ünï", '"\\'])
+async def test_any_name_that_was_stored_can_be_asked_for(
+    api: Api, postgres: Database, name: str
+) -> None:
+    await store(postgres.connection, [tick(0, "5", name, '"N\\')])
+    quoted = "".join(f"%{byte:02X}" for byte in name.encode())
+
+    latest = (await api.get(f"/api/latest/{quoted}")).json
+    prices = (await api.get(f"/api/prices/{quoted}")).json
+
+    assert latest["stock_name"] == prices["stock_name"] == name
+    assert latest["exchange_name"] == prices["prices"][0]["exchange_name"] == '"N\\'
+
+
+async def test_stocks_are_the_newest_tick_of_each_by_name(api: Api, postgres: Database) -> None:
+    assert (await api.get("/api/stocks")).json == {"stocks": []}
+    await store(
+        postgres.connection,
+        [
+            tick(9, "7.70", nth=1),
+            tick(9, "5"),
+            tick(1, "3"),
+            tick(4, "2", "AAPL", "NASDAQ"),
+            tick(5, "1", "AAPL", "NASDAQ"),
+        ],
+    )
+
+    answer = await api.get("/api/stocks")
+
+    assert [(each["stock_name"], str(each["price"])) for each in answer.json["stocks"]] == [
+        ("AAPL", "1"),
+        ("TSLA", "7.70"),
+    ]
+    assert answer.json["stocks"][1] == (await api.get("/api/latest/TSLA")).json
+    assert answer.json["stocks"][1]["id"] == "1700049600000-9217"
+
+
+async def test_a_time_without_an_offset_is_utc_and_the_answer_says_so(
+    api: Api, postgres: Database
+) -> None:
+    await store(postgres.connection, [tick(0, "5")])
+
+    for route in ("prices", "average"):
+        answer = await api.get(f"/api/{route}/TSLA?start_time=2023-11-15T12:00:00")
+        assert answer.json["note"] == "no offset in start_time: read as UTC"
+        assert answer.json["start_time"] == "2023-11-15T12:00:00.000000Z"
+
+
+async def test_a_plus_sign_that_became_a_blank_is_still_an_offset(
+    api: Api, postgres: Database
+) -> None:
+    await store(postgres.connection, [tick(0, "5")])
+
+    answer = await api.get("/api/prices/TSLA?start_time=2023-11-15T13:00:00+01:00&end_time=")
+
+    assert answer.json["start_time"] == "2023-11-15T12:00:00.000000Z"
+    assert answer.json["note"] is None
+    assert _prices(answer.json) == ["5"]
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("start_time=yesterday", ["start_time"]),
+        ("end_time=2023-02-30T00:00:00Z", ["end_time"]),
+        ("start_time=x&end_time=y", ["start_time", "end_time"]),
+        ("start_time=2023-11-15T12:00:00Z&end_time=2023-11-15T11:00:00Z", ["start_time"]),
+        ("start_time=1700049600000", ["start_time"]),
+        ("start_time=0001-01-01T00:00:00%2B00:01", ["start_time"]),
+        ("start=2023-11-15T12:00:00Z", ["start"]),
+        ("limit=0", ["limit"]),
+        ("limit=100001", ["limit"]),
+        ("limit=many", ["limit"]),
+        ("cursor=AAAA", ["cursor"]),
+        ("cursor=%E2%82%AC", ["cursor"]),
+    ],
+)
+async def test_a_wrong_parameter_is_named(api: Api, query: str, fields: list[str]) -> None:
+    answer = await api.get(f"/api/prices/TSLA?{query}")
+
+    assert answer.status == 422
+    assert [each["field"] for each in answer.problem["errors"]] == fields
+    assert all(each["message"] for each in answer.problem["errors"])
+
+
+async def test_what_does_not_exist_is_a_problem_too(api: Api) -> None:
+    missing = await api.get("/api/nothing/here")
+    assert (missing.status, missing.problem["instance"]) == (404, "/api/nothing/here")
+
+    refused = await api.request("POST", "/api/stocks")
+    assert (refused.status, refused.problem["title"]) == (405, "Method Not Allowed")
+    assert refused.headers["Allow"] == "GET"
+
+    head = await api.request("HEAD", "/api/stocks")
+    assert (head.status, head.body) == (200, b"")
+
+
+async def test_the_documentation_is_complete_and_runs_nothing_inline(api: Api) -> None:
+    described = (await api.get("/api/openapi.json")).json
+
+    assert set(described["paths"]) == {
+        "/api/prices/{stock_name}",
+        "/api/average/{stock_name}",
+        "/api/latest/{stock_name}",
+        "/api/stocks",
+        "/api/status",
+        "/api/health",
+        "/api/health/ready",
+    }
+    errors = described["paths"]["/api/prices/{stock_name}"]["get"]["responses"]
+    assert {code: list(each["content"]) for code, each in errors.items()} == {
+        "200": ["application/json"],
+        **{code: ["application/problem+json"] for code in ("404", "422", "503")},
+    }
+    page = (await api.get("/api/docs")).body.decode()
+    assert '<script src="/docs.js"></script>' in page
+    assert "<script>" not in page
+
+
+def _prices(answer: Any) -> list[str]:
+    return [str(each["price"]) for each in answer["prices"]]

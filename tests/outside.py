@@ -1,0 +1,96 @@
+"""Outside: a whole system as its users meet it, at nginx's port, and its table for counting."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import asyncpg
+
+from local.instance import LOOPBACK
+from tests.feed_client import FeedClient, following
+from tests.looking import look
+from tests.market import PREFIX, Market, Position, halves
+from tests.system import System
+from tests.waiting import wait_until
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PATIENCE = 20.0  # seconds: a restart, and the five between two bulk inserts
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What a test of the whole system has in its hands."""
+
+    system: System
+    http: aiohttp.ClientSession
+    feed: FeedClient
+    market: Market
+
+    async def get(self, path: str, **query: str) -> Any:
+        """An answer's JSON, numbers as they are written; None of an error or of no answer."""
+        try:
+            async with self.http.get(path, params=query) as answer:
+                body = await answer.read()
+        except aiohttp.ClientError:
+            return None
+        return json.loads(body, parse_float=Decimal) if answer.ok else None
+
+    async def sql(self, query: str, *arguments: object) -> list[Any]:
+        """Rows of the table, over a connection that no test can have broken before."""
+        connection = await asyncpg.connect(owner_dsn(self.system))
+        try:
+            return list(await connection.fetch(query, *arguments))
+        finally:
+            await connection.close()
+
+    async def is_stored(self, position: Position) -> None:
+        """Return once the table has, by the api's word, what was in the stream then."""
+
+        async def stored() -> bool:
+            answer = await self.get("/api/stocks")
+            return (
+                any(halves(stock["id"]) >= position.id for stock in answer["stocks"])
+                if answer
+                else False
+            )
+
+        await wait_until(stored, PATIENCE, f"a row as new as {position}")
+
+    async def is_live(self, position: Position) -> None:
+        """Return once the feed has had a tick as new."""
+
+        def live() -> bool:
+            last = [publication["ticks"][-1] for publication in self.feed.publications[-2:]]
+            return any(halves(tick[0]) >= position.id for tick in last)
+
+        await wait_until(live, PATIENCE, f"a tick as new as {position}")
+
+
+@asynccontextmanager
+async def outside(system: System) -> AsyncIterator[Outside]:
+    """Leaves no stock behind that the generator doesn't have, once a test has seen its own stored."""
+    websocket = system.url.replace("http", "ws", 1) + "/connection/websocket"
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession(system.url))
+        feed = await stack.enter_async_context(following(websocket, "prices:NYSE", "prices:NASDAQ"))
+        redis = await stack.enter_async_context(look(system.environment["REDIS_URL"]))
+        there = Outside(system, http, feed, Market(redis))
+        yield there
+        await there.sql("DELETE FROM stock_prices WHERE starts_with(stock_name, $1)", PREFIX)
+
+
+def owner_dsn(system: System) -> str:
+    given = system.environment
+    login = f"{given['POSTGRES_USER']}:{quote(given['POSTGRES_PASSWORD'], safe='')}"
+    return f"postgresql://{login}@{LOOPBACK}:{system.instance.postgres_port}/{given['POSTGRES_DB']}"
+
+
+def in_us(timestamp: str) -> int:
+    """RFC 3339 as µs since the epoch."""
+    return (datetime.fromisoformat(timestamp) - EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,97 @@
+"""pipeline.settings: the environment as typed, frozen values."""
+
+from datetime import timedelta
+from pathlib import Path
+from socket import gethostname
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.settings import Names, Seconds, Settings, StreamSettings
+
+REDIS_URL = "redis://user:secret@127.0.0.1:6379/0"
+
+
+class SomeSettings(StreamSettings):
+    """A service's own, with each of the special types."""
+
+    channels: Names = ("NYSE", "NASDAQ")
+    interval: Seconds = timedelta(seconds=5)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in SomeSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("REDIS_URL", REDIS_URL)
+    return monkeypatch
+
+
+def test_only_the_address_of_redis_is_required(environment: pytest.MonkeyPatch) -> None:
+    assert str(SomeSettings().redis_url) == REDIS_URL
+    environment.delenv("REDIS_URL")
+    assert _faults() == {"redis_url"}
+
+
+def test_an_empty_variable_counts_as_unset(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("STREAM", "")
+    assert SomeSettings().stream == "ticks"
+    environment.setenv("REDIS_URL", "")
+    assert _faults() == {"redis_url"}
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    settings = SomeSettings()
+    assert settings.consumer == gethostname()
+    assert settings.heartbeat_file is None
+    assert settings.block == timedelta(seconds=2)
+
+
+def test_the_environment_is_read_once(environment: pytest.MonkeyPatch) -> None:
+    settings = SomeSettings()
+    environment.setenv("STREAM", "other")
+    assert settings.stream == "ticks"
+    with pytest.raises(ValidationError):
+        settings.stream = "other"  # type: ignore[misc]  # that it can't be set is the point
+
+
+def test_durations_are_written_in_seconds(environment: pytest.MonkeyPatch) -> None:
+    for text, seconds in (("0", 0), ("0.25", 0.25), ("60", 60)):
+        environment.setenv("INTERVAL", text)
+        assert SomeSettings().interval == timedelta(seconds=seconds)
+    assert SomeSettings(interval=timedelta(minutes=1)).interval == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("text", ["-1", "five", "1s", "nan", "inf", "1e99"])
+def test_a_wrong_duration_is_named(environment: pytest.MonkeyPatch, text: str) -> None:
+    environment.setenv("INTERVAL", text)
+    assert _faults() == {"interval"}
+
+
+def test_names_are_separated_by_commas(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("CHANNELS", " NYSE, LSE ,,")
+    assert SomeSettings().channels == ("NYSE", "LSE")
+    environment.setenv("CHANNELS", " , ")
+    assert _faults() == {"channels"}
+
+
+def test_every_fault_is_named_at_once(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("REDIS_URL", "http://127.0.0.1")
+    environment.setenv("BATCH", "0")
+    environment.setenv("INTERVAL", "soon")
+    assert _faults() == {"redis_url", "batch", "interval"}
+
+
+def test_helper_keys_share_the_hash_tag_of_the_stream() -> None:
+    assert Settings(stream="t").helper_key("dead", "writer") == "{t}:dead:writer"
+
+
+def test_a_path_is_a_path(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("HEARTBEAT_FILE", "/somewhere/alive")
+    assert SomeSettings().heartbeat_file == Path("/somewhere/alive")
+
+
+def _faults() -> set[str]:
+    with pytest.raises(ValidationError) as caught:
+        SomeSettings()
+    return {str(error["loc"][0]) for error in caught.value.errors()}

@@ -1,0 +1,135 @@
+"""pipeline.tick: what a message means, and what is refused with which reason."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from pipeline.tick import (
+    SEQUENCE_BITS,
+    InvalidTick,
+    Tick,
+    parse_message,
+    parse_tick,
+    received_us,
+    unpack_id,
+)
+
+LARGEST_SEQUENCE = (1 << SEQUENCE_BITS) - 1
+
+REFUSED = {
+    b"": "empty message",
+    b"TSLA": "no colon between name and price",
+    b"TSLA:": "price is empty",
+    b":1": "name is empty",
+    b"TSLA:abc": "price is not a plain decimal number",
+    b"TSLA:NaN": "price is not a plain decimal number",
+    b"TSLA:Infinity": "price is not a plain decimal number",
+    b"TSLA:-5": "price is not a plain decimal number",
+    b"TSLA:+5": "price is not a plain decimal number",
+    b"TSLA:07": "price is not a plain decimal number",
+    b"TSLA:.5": "price is not a plain decimal number",
+    b"TSLA:5.": "price is not a plain decimal number",
+    b"TSLA:1e400": "price is not a plain decimal number",
+    b"TSLA:1_0": "price is not a plain decimal number",
+    b"TSLA:0x10": "price is not a plain decimal number",
+    b"TSLA: 5": "price is not a plain decimal number",
+    b"TSLA:5 ": "price is not a plain decimal number",
+    b"TSLA:5\n": "price is not a plain decimal number",
+    b"TSLA:5\0": "price is not a plain decimal number",
+    b"TSLA:1,5": "price is not a plain decimal number",
+    "TSLA:٣".encode(): "price is not a plain decimal number",
+    b"TSLA:\xff": "price is not a plain decimal number",
+    b"TSLA:0": "price is not above zero",
+    b"TSLA:0.000": "price is not above zero",
+    b"TSLA:0." + b"0" * 30: "price is not above zero",
+    b"TSLA:" + b"9" * 19: "price has more than 18 digits before or after the point",
+    b"TSLA:1." + b"9" * 19: "price has more than 18 digits before or after the point",
+    b"TSLA:" + b"9" * 1_000_000: "price has more than 18 digits before or after the point",
+    b"A:B:1": "name contains a colon",
+    b"A B:1": "name contains white space or an unprintable character",
+    b"\tA:1": "name contains white space or an unprintable character",
+    b"A\0:1": "name contains white space or an unprintable character",
+    "A\u00a0B:1".encode(): "name contains white space or an unprintable character",
+    "A\u3000:1".encode(): "name contains white space or an unprintable character",
+    "A\u200b:1".encode(): "name contains white space or an unprintable character",
+    "A\ue000:1".encode(): "name contains white space or an unprintable character",
+    b"\xc3(:1": "name is not UTF-8",
+    b"\xed\xa0\x80:1": "name is not UTF-8",
+    b"A" * 256 + b":1": "name is longer than 255 characters",
+    b"A" * 1_000_000 + b":1": "name is longer than 255 characters",
+}
+
+ACCEPTED = {
+    b"TSLA:723.02": ("TSLA", "723.02"),
+    b"BRK.B:1": ("BRK.B", "1"),
+    b"A:0.5": ("A", "0.5"),
+    b"A:10": ("A", "10"),
+    b"A:1.50": ("A", "1.50"),
+    "Ünïcode€:1".encode(): ("Ünïcode€", "1"),
+    "株:1".encode(): ("株", "1"),
+    "\U0001d49c:1".encode(): ("\U0001d49c", "1"),
+    b"-:1": ("-", "1"),
+    b"A:" + b"9" * 18: ("A", "9" * 18),
+    b"A:0." + b"0" * 17 + b"1": ("A", "0." + "0" * 17 + "1"),
+    b"A" * 255 + b":1": ("A" * 255, "1"),
+    "é".encode() * 255 + b":1": ("é" * 255, "1"),  # characters are counted, not bytes
+}
+
+
+@pytest.mark.parametrize(("message", "reason"), REFUSED.items(), ids=lambda value: repr(value)[:30])
+def test_a_bad_message_is_refused_with_the_reason(message: bytes, reason: str) -> None:
+    for _ in range(2):  # the second time from the cache of names
+        with pytest.raises(InvalidTick, match=re.escape(reason)):
+            parse_message(message)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"), ACCEPTED.items(), ids=lambda value: repr(value)[:30]
+)
+def test_a_good_message_is_split_at_the_colon(message: bytes, expected: tuple[str, str]) -> None:
+    name, price = expected
+    assert parse_message(message) == (name, price.encode())
+
+
+def test_a_tick_has_the_time_of_its_entry_id_and_every_digit_of_its_price() -> None:
+    entry_id = b"1763971200123-" + str(456 * 1024 + 7).encode()
+    tick = parse_tick(entry_id, b"NYSE", b"TSLA:723.0200")
+    assert tick == Tick(
+        timestamp=datetime(2025, 11, 24, 8, 0, 0, 123456, tzinfo=UTC),
+        stock_name="TSLA",
+        exchange_name="NYSE",
+        price=Decimal("723.0200"),
+        event_id=1763971200123 << 20 | 456 * 1024 + 7,
+    )
+    assert str(tick.price) == "723.0200"
+
+
+def test_a_bad_channel_is_refused_like_a_bad_name() -> None:
+    with pytest.raises(InvalidTick, match="white space"):
+        parse_tick(b"1-0", b"NY SE", b"TSLA:1")
+
+
+def test_the_time_of_receipt_is_in_the_entry_id() -> None:
+    assert received_us(b"1763971200123-466944") == 1763971200123456
+    assert received_us(b"1763971200123-0") == 1763971200123000
+
+
+def test_ids_keep_their_order_when_packed() -> None:
+    ids = [b"1-0", b"1-1", b"1-%d" % LARGEST_SEQUENCE, b"2-0", b"1763971200123-5"]
+    packed = [parse_tick(each, b"NYSE", b"A:1").event_id for each in ids]
+    assert packed == sorted(set(packed))
+
+
+def test_an_id_that_the_bridge_cannot_have_made_is_refused() -> None:
+    assert unpack_id(b"5-%d" % LARGEST_SEQUENCE) == (5, LARGEST_SEQUENCE)
+    for foreign in (b"5-%d" % (LARGEST_SEQUENCE + 1), b"%d-0" % (1 << 43), b"%d-0" % (1 << 64)):
+        with pytest.raises(InvalidTick, match="not made by the bridge"):
+            unpack_id(foreign)
+
+
+def test_the_last_moment_that_an_id_can_carry_is_centuries_away() -> None:
+    tick = parse_tick(b"%d-%d" % ((1 << 43) - 1, LARGEST_SEQUENCE), b"NYSE", b"A:1")
+    assert tick.event_id == 2**63 - 1  # the largest bigint
+    assert tick.timestamp.year == 2248
