@@ -1,0 +1,126 @@
+"""The routes about prices: what the table knows."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from api import queries, shapes
+from api.database import Database
+from api.export import PriceExport, described
+from api.neighbours import database
+from api.problems import documented
+from api.ranges import MAX_LIMIT, TimeRange, parse_range, read_cursor
+
+router = APIRouter(
+    prefix="/api",
+    tags=["history"],
+    responses=documented(HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+_TIME = """RFC 3339 with an offset, or seconds since 1970 (fractions too).
+A time without an offset is read as UTC, and `note` in the answer says so."""
+
+
+class RangeQuery(BaseModel):
+    """A misspelt parameter is refused: ignored, it would quietly ask for something else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start_time: str | None = Field(
+        None,
+        description=f"{_TIME} Ticks at this time are in. Missing: from the beginning.",
+        examples=["2026-11-24T08:00:00Z"],
+    )
+    end_time: str | None = Field(
+        None,
+        description=f"{_TIME} Ticks at this time are out. Missing: until now.",
+        examples=["1795510800.5"],
+    )
+
+
+class PageQuery(RangeQuery):
+    """Pages by key: no page is slower than the first, and none shifts when ticks arrive."""
+
+    limit: int | None = Field(
+        None, ge=1, le=MAX_LIMIT, description="prices in one answer; missing: all of them"
+    )
+    cursor: str | None = Field(
+        None, description="`next_cursor` of the page before; all else as it was asked then"
+    )
+
+
+StockName = Annotated[str, Path(description="as published, case-sensitive", examples=["TSLA"])]
+Data = Annotated[Database, Depends(database)]
+
+
+def _answers(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Shapes for the documentation only: these bodies are written by hand, digit for digit."""
+    problems = documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+    return {200: {"model": model}, **problems}
+
+
+def _range(query: RangeQuery) -> TimeRange:
+    return parse_range(query.start_time, query.end_time, datetime.now(UTC))
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
+
+
+@router.get(
+    "/prices/{stock_name:path}",
+    summary="All prices of a stock in a range",
+    responses=_answers(shapes.Prices),
+)
+async def prices(
+    stock_name: StockName, query: Annotated[PageQuery, Query()], data: Data
+) -> Response:
+    """Oldest first, streamed, however many they are; in pages with `limit`.
+
+    An answer that can't be completed is broken off: it never ends as if it were whole.
+    """
+    after = read_cursor(query.cursor) if query.cursor else None
+    return PriceExport(data, stock_name, _range(query), after, query.limit)
+
+
+@router.get(
+    "/average/{stock_name:path}",
+    summary="Average price of a stock in a range",
+    responses=_answers(shapes.Average),
+)
+async def average(
+    stock_name: StockName, query: Annotated[RangeQuery, Query()], data: Data
+) -> Response:
+    """The exact mean of all prices in the range, each counted once."""
+    part = _range(query)
+    async with data.connection() as connection:
+        value, count = await queries.average(connection, stock_name, part)
+    fragment = orjson.Fragment(value or b"null")
+    return _json(orjson.dumps({**described(stock_name, part), "average": fragment, "count": count}))
+
+
+@router.get(
+    "/stocks",
+    summary="Newest price of every stock",
+    responses={200: {"model": shapes.Stocks}},
+)
+async def stocks(data: Data) -> Response:
+    """By name."""
+    async with data.connection() as connection:
+        return _json(b'{"stocks":[%b]}' % await queries.stocks(connection))
+
+
+@router.get(
+    "/latest/{stock_name:path}",
+    summary="Newest price of a stock",
+    responses=_answers(shapes.Stock),
+)
+async def latest(stock_name: StockName, data: Data) -> Response:
+    """One entry of /api/stocks."""
+    async with data.connection() as connection:
+        return _json(await queries.latest(connection, stock_name))

@@ -1,0 +1,31 @@
+"""Neighbours: what the routes need from outside; the app that they are part of has it."""
+
+from dataclasses import dataclass, field
+
+from redis.asyncio import Redis
+from starlette.requests import Request
+
+from api.database import Database
+from api.settings import ApiSettings
+from api.watch import Watch
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Redis and PostgreSQL, either of which may be away."""
+
+    database: Database
+    redis: Redis
+    settings: ApiSettings
+    redis_watch: Watch = field(default_factory=lambda: Watch("redis"))
+
+
+async def neighbours(request: Request) -> Neighbours:
+    """For Depends."""
+    found: Neighbours = request.app.state.neighbours
+    return found
+
+
+async def database(request: Request) -> Database:
+    """For Depends."""
+    return (await neighbours(request)).database

@@ -1,0 +1,110 @@
+"""The routes about the system: how it is, and how to ask it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends
+from redis.asyncio import Redis
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from api import queries, shapes
+from api.database import Busy, Connection, SlowQuery
+from api.neighbours import Neighbours, neighbours
+from api.problems import documented, unavailable
+from api.status import check_redis, read_status
+from pipeline.outage import Outage
+
+router = APIRouter(prefix="/api", tags=["operations"])
+
+Around = Annotated[Neighbours, Depends(neighbours)]
+T = TypeVar("T")
+
+# nginx serves what it names; nothing is inline, so the strictest content policy will do.
+_DOCS = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>API documentation</title>
+<link rel="icon" href="/favicon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/vendor/swagger-ui.css">
+</head>
+<body>
+<noscript>This page needs JavaScript; <a href="/api/openapi.json">its source</a> doesn't.</noscript>
+<div id="swagger-ui"></div>
+<script src="/vendor/swagger-ui-bundle.js"></script>
+<script src="/docs.js"></script>
+</body>
+</html>
+"""
+
+
+@router.get("/status", summary="Where the stream, its readers and the table are")
+async def status(around: Around) -> shapes.Status:
+    """Always 200: what can't be known now is null, and `redis` or `postgres` says why."""
+    (redis, told), (postgres, last_row) = await asyncio.gather(
+        _of_redis(around, lambda client: read_status(client, around.settings)),
+        _of_postgres(around, queries.last_row),
+    )
+    return shapes.Status(
+        redis=redis,
+        postgres=postgres,
+        groups=told.groups if told else None,
+        stream=told.stream if told else None,
+        last_row=last_row,
+        bridge_gaps=told.bridge_gaps if told else None,
+        dead_letters=told.dead_letters if told else None,
+    )
+
+
+@router.get("/health", summary="Is the process alive?")
+async def health() -> shapes.Alive:
+    """Asks nobody else: restarting the api mends nothing that is wrong elsewhere."""
+    return shapes.Alive()
+
+
+@router.get(
+    "/health/ready",
+    summary="Can it answer?",
+    response_model=shapes.Ready,
+    responses=documented(HTTPStatus.SERVICE_UNAVAILABLE),
+)
+async def ready(request: Request, around: Around) -> shapes.Ready | Response:
+    """503 while PostgreSQL is away; without Redis only the status is poorer."""
+    (postgres, _), (redis, _) = await asyncio.gather(
+        _of_postgres(around, queries.nothing), _of_redis(around, check_redis)
+    )
+    if postgres == "away":
+        detail = "PostgreSQL is away; this service asks it again with every request."
+        return unavailable(request, "Not ready", detail, postgres=postgres, redis=redis)
+    return shapes.Ready(postgres=postgres, redis=redis)
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs() -> HTMLResponse:
+    return HTMLResponse(_DOCS)
+
+
+async def _of_redis(
+    around: Neighbours, ask: Callable[[Redis], Awaitable[T]]
+) -> tuple[shapes.Neighbour, T | None]:
+    try:
+        with around.redis_watch.noticing():
+            return "ok", await ask(around.redis)
+    except Outage:
+        return "away", None
+
+
+async def _of_postgres(
+    around: Neighbours, ask: Callable[[Connection], Awaitable[T]]
+) -> tuple[shapes.Neighbour, T | None]:
+    try:
+        async with around.database.connection() as connection:
+            return "ok", await ask(connection)
+    except Outage:
+        return "away", None
+    except (Busy, SlowQuery):
+        return "busy", None

@@ -1,0 +1,121 @@
+"""read_status(): how far the stream and its readers are, as Redis knows it."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from time import time
+from typing import Any, NamedTuple
+
+from redis import exceptions
+from redis.asyncio import Redis
+
+from api.ranges import rfc3339
+from api.settings import ApiSettings
+from api.shapes import Gap, Gaps, Group, Stream
+from pipeline.connections import redis_outage
+
+LIMIT = 2.0  # seconds; a status that comes late is no status
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_STREAM = {"length": 0, "entries-added": 0, "last-generated-id": b"0-0", "last-entry": None}
+
+Reply = Any  # redis-py's types don't say what a command answers
+
+
+class RedisStatus(NamedTuple):
+    """The part of the status that Redis knows."""
+
+    groups: list[Group]
+    stream: Stream
+    bridge_gaps: Gaps
+    dead_letters: dict[str, int]
+
+
+async def check_redis(redis: Redis) -> None:
+    """Raises Outage."""
+    with redis_outage():
+        async with asyncio.timeout(LIMIT):
+            await redis.ping()
+
+
+async def read_status(redis: Redis, settings: ApiSettings) -> RedisStatus:
+    """Raises Outage. What doesn't exist yet is empty, a group too: it will begin at the start."""
+    places = ("bridge", *settings.stream_groups)
+    with redis_outage():
+        async with asyncio.timeout(LIMIT):
+            ask: Reply = redis.pipeline(transaction=False)
+            ask.xinfo_stream(settings.stream)
+            ask.xinfo_groups(settings.stream)
+            ask.xinfo_stream(settings.helper_key("gaps"))
+            for place in places:
+                ask.xlen(settings.helper_key("dead", place))
+            replies: list[Reply] = await ask.execute(raise_on_error=False)
+            stream, found, gaps = (
+                _unless_missing(reply, nothing)
+                for reply, nothing in zip(replies, (_NO_STREAM, [], _NO_STREAM), strict=False)
+            )
+            known = {group["name"].decode(): group for group in found}
+            groups = [
+                await _group(redis, settings.stream, stream, name, known.get(name))
+                for name in settings.stream_groups
+            ]
+    return RedisStatus(
+        groups,
+        Stream(
+            length=stream["length"],
+            appended=stream["entries-added"],
+            last_id=stream["last-generated-id"].decode(),
+        ),
+        Gaps(count=gaps["entries-added"], last=_gap(gaps["last-entry"])),
+        dict(zip(places, (_unless_missing(reply, 0) for reply in replies[3:]), strict=True)),
+    )
+
+
+async def _group(redis: Redis, key: str, stream: Reply, name: str, group: Reply | None) -> Group:
+    if group is None:
+        group = {"pending": 0, "consumers": 0, "last-delivered-id": b"0-0", "lag": stream["length"]}
+    if group["pending"]:
+        pending: Reply = await redis.xpending(key, name)
+        oldest = pending["min"]
+    else:
+        begin = b"(" + group["last-delivered-id"]
+        unread: Reply = await redis.xrange(key, min=begin, count=1)
+        oldest = unread[0][0] if unread else None
+    lag = group["lag"]
+    if lag is None and group["last-delivered-id"] == stream["last-generated-id"]:
+        lag = 0
+    return Group(
+        name=name,
+        lag_entries=lag,
+        lag_seconds=_age(oldest) if oldest else 0.0,
+        pending=group["pending"],
+        consumers=group["consumers"],
+    )
+
+
+def _age(entry_id: bytes) -> float:
+    """Never below 0, if the bridge's clock is ahead of this one."""
+    return max(0.0, round(time() - int(entry_id.partition(b"-")[0]) / 1000, 3))
+
+
+def _gap(entry: Reply | None) -> Gap | None:
+    if not entry:
+        return None
+    _, fields = entry
+    start, end = (
+        rfc3339(_EPOCH + timedelta(microseconds=int(fields[name])))
+        for name in (b"from_us", b"to_us")
+    )
+    return Gap(
+        start_time=start,
+        end_time=end,
+        seconds=float(fields[b"seconds"]),
+        reason=fields[b"reason"].decode(),
+    )
+
+
+def _unless_missing(reply: Reply, nothing: Reply) -> Reply:
+    if isinstance(reply, exceptions.ResponseError) and "no such key" in str(reply):
+        return nothing
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
