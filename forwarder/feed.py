@@ -47,7 +47,8 @@ class Feed:
         if publications:
             await self._centrifugo.publish(publications)
         if conflate:
-            emit("forwarder.conflated", skipped=skipped, sent=len(entries) - len(rejected) - skipped)
+            sent = len(entries) - len(rejected) - skipped
+            emit("forwarder.conflated", skipped=skipped, sent=sent)
         self.counters["publications"] += len(publications)
         self.counters["conflated"] += skipped
         return rejected
