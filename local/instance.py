@@ -1,0 +1,139 @@
+"""One running copy of the system: its data, its ports, and what its processes are told."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).resolve().parent.parent
+LOOPBACK = "127.0.0.1"
+DEFAULT_HTTP_PORT = 8080
+HIGHEST_HTTP_PORT = 65535 - 5
+
+
+class CannotRun(Exception):
+    """Something outside this program is missing or in the way; the text says what, plainly."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Every port follows from `http_port`, so two instances differ in one number and one folder."""
+
+    root: Path
+    http_port: int
+    data: Path
+    variables: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+
+    @classmethod
+    def from_environment(cls) -> Instance:
+        """The instance of this checkout that HTTP_PORT names."""
+        text = (read_dotenv(ROOT / ".env") | os.environ).get("HTTP_PORT", "")
+        try:
+            port = int(text or DEFAULT_HTTP_PORT)
+        except ValueError:
+            port = 0
+        if not 0 < port <= HIGHEST_HTTP_PORT:
+            raise CannotRun(
+                f"HTTP_PORT must be a number from 1 to {HIGHEST_HTTP_PORT}, not {text!r}"
+            )
+        return cls(root=ROOT, http_port=port, data=ROOT / ".run" / str(port))
+
+    @property
+    def redis_port(self) -> int:
+        return self.http_port + 1
+
+    @property
+    def postgres_port(self) -> int:
+        return self.http_port + 2
+
+    @property
+    def centrifugo_port(self) -> int:
+        return self.http_port + 3
+
+    @property
+    def centrifugo_internal_port(self) -> int:
+        return self.http_port + 4
+
+    @property
+    def api_port(self) -> int:
+        return self.http_port + 5
+
+    @property
+    def http_host(self) -> str:
+        return self._given().get("HTTP_HOST") or LOOPBACK
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.http_port}"
+
+    @property
+    def run_files(self) -> Path:
+        """What each start makes anew: rendered configuration, heartbeats, temporary files."""
+        return self.data / "run"
+
+    def environment(self) -> dict[str, str]:
+        """.env, then the environment, then the addresses, which nobody else can know."""
+        given = {"POSTGRES_DB": "pipeline", "POSTGRES_USER": "pipeline"} | self._given()
+        origins = f"http://localhost:{self.http_port} http://{LOOPBACK}:{self.http_port}"
+        return {
+            "CENTRIFUGO_CLIENT_ALLOWED_ORIGINS": origins,
+            "CENTRIFUGO_HTTP_API_KEY": given.get("CENTRIFUGO_API_KEY", ""),
+            **given,
+            "HTTP_PORT": str(self.http_port),
+            "REDIS_URL": f"redis://{LOOPBACK}:{self.redis_port}/0",
+            "WRITER_POSTGRES_DSN": self._dsn("writer", given),
+            "API_POSTGRES_DSN": self._dsn("api", given),
+            "CENTRIFUGO_API_URL": f"http://{LOOPBACK}:{self.centrifugo_internal_port}/api",
+            "CENTRIFUGO_HTTP_SERVER_ADDRESS": LOOPBACK,
+            "CENTRIFUGO_HTTP_SERVER_PORT": str(self.centrifugo_port),
+            "CENTRIFUGO_HTTP_SERVER_INTERNAL_ADDRESS": LOOPBACK,
+            "CENTRIFUGO_HTTP_SERVER_INTERNAL_PORT": str(self.centrifugo_internal_port),
+            "API_HOST": LOOPBACK,
+            "API_PORT": str(self.api_port),
+            "NGINX_LISTEN": f"{self.http_host}:{self.http_port}",
+            "NGINX_RESOLVER": LOOPBACK,  # never asked: the addresses below are no names
+            "API_ADDRESS": f"{LOOPBACK}:{self.api_port}",
+            "CENTRIFUGO_ADDRESS": f"{LOOPBACK}:{self.centrifugo_port}",
+            "WEB_ROOT": str(self.root / "web"),
+            "RUN_FILES": str(self.run_files),
+        }
+
+    def service_environment(self, service: str, replica: str = "0") -> dict[str, str]:
+        """What `python -m SERVICE` needs; no two replicas share a name."""
+        everything = self.environment()
+        name = f"{service}-{replica}"
+        own = {"CONSUMER": name, "HEARTBEAT_FILE": str(self.run_files / f"{name}.alive")}
+        if dsn := everything.get(f"{service.upper()}_POSTGRES_DSN"):
+            own["POSTGRES_DSN"] = dsn
+        return everything | own
+
+    def _given(self) -> dict[str, str]:
+        return read_dotenv(self.root / ".env") | dict(self.variables)
+
+    def _dsn(self, role: str, given: Mapping[str, str]) -> str:
+        password = quote(given.get(f"POSTGRES_{role.upper()}_PASSWORD", ""), safe="")
+        return (
+            f"postgresql://{role}:{password}@{LOOPBACK}:{self.postgres_port}/{given['POSTGRES_DB']}"
+        )
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """The part of Compose's format that the file uses: NAME=value, quotes, comments."""
+    found = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        name, equals, value = line.strip().partition("=")
+        if not equals or name.startswith("#"):
+            continue
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        else:
+            value = value.partition(" #")[0].strip()
+        found[name.strip()] = value
+    return found

@@ -1,0 +1,166 @@
+"""The list of processes, in the order in which a price meets them, as process-compose reads it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from local import postgres, servers
+from local.python_packages import PYTHON
+
+if TYPE_CHECKING:
+    from local.instance import Instance
+
+CHECK_PERIOD = 10  # seconds; the first check waits by itself, so it does not slow a start down
+CHECK_LIMIT = 30  # seconds
+FAILED_CHECKS = 10  # then it is restarted; a large database may take a while to recover
+STOP_LIMIT = 20  # seconds; our own services end by themselves after nine
+REPLICA = "{{.PC_REPLICA_NUM}}"  # process-compose fills it in
+
+
+@dataclass(frozen=True)
+class Process:
+    """Without a check it is a task: it ends, and what comes after it waits for that end."""
+
+    line: list[str]
+    check: list[str] = field(default_factory=list)
+    after: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # variables that are nobody else's
+    own: dict[str, str] = field(default_factory=dict)
+    stop: signal.Signals = signal.SIGTERM
+
+
+def processes(instance: Instance) -> dict[str, Process]:
+    """Everything that runs; what is named in `after` must be well before it starts."""
+    path = _received(instance) | _live(instance) | _stored(instance) | _served(instance)
+    # The writer's first heartbeat comes with its first flush: a start need not wait for that.
+    awaited = tuple(name for name in path if name != "writer")
+    return {**path, "ready": Process([str(PYTHON), "-m", "local", "announce"], after=awaited)}
+
+
+def _received(instance: Instance) -> dict[str, Process]:
+    return {
+        # Pub/sub keeps nothing, so nothing is published before the bridge listens.
+        "generator": _loop(instance, "generator", after=("redis", "bridge")),
+        "redis": Process(
+            servers.command("redis", instance),
+            check=["redis", str(instance.redis_port)],
+        ),
+        "bridge": _loop(instance, "bridge", after=("redis",)),
+    }
+
+
+def _live(instance: Instance) -> dict[str, Process]:
+    needs = ("CENTRIFUGO_API_URL", "CENTRIFUGO_API_KEY")
+    # Centrifugo's settings go by its own rule, CENTRIFUGO_ and the path, so users can add any.
+    settings = [name for name in instance.environment() if name.startswith("CENTRIFUGO_")]
+    return {
+        "forwarder": _loop(instance, "forwarder", after=("redis", "centrifugo"), needs=needs),
+        "centrifugo": Process(
+            servers.command("centrifugo", instance),
+            check=["http", str(instance.centrifugo_internal_port), "/health"],
+            needs=tuple(name for name in settings if name not in (*needs, "CENTRIFUGO_ADDRESS")),
+        ),
+    }
+
+
+def _stored(instance: Instance) -> dict[str, Process]:
+    port = str(instance.postgres_port)
+    passwords = [name for name in instance.environment() if name.endswith("_PASSWORD")]
+    return {
+        "writer": _loop(instance, "writer", after=("redis", "postgres"), needs=("POSTGRES_DSN",)),
+        "postgres-init": Process(
+            [str(PYTHON), "-m", "local", "init-postgres"], needs=tuple(passwords)
+        ),
+        "postgres": Process(
+            servers.command("postgres", instance),
+            check=["postgres", postgres.program(instance, "pg_isready"), port],
+            after=("postgres-init",),
+            stop=signal.SIGINT,  # fast; SIGTERM would wait for clients
+        ),
+    }
+
+
+def _served(instance: Instance) -> dict[str, Process]:
+    return {
+        "api": Process(
+            [str(PYTHON), "-m", "api"],
+            check=["http", str(instance.api_port), "/api/health"],
+            after=("redis", "postgres"),
+            needs=("POSTGRES_DSN",),
+            own={"CONSUMER": "api-0"},
+        ),
+        "nginx": Process(
+            servers.command("nginx", instance),
+            check=["http", str(instance.http_port), "/healthz"],
+            after=("centrifugo", "api"),
+            stop=signal.SIGQUIT,
+        ),
+    }
+
+
+def shared_environment(instance: Instance) -> dict[str, str]:
+    """What every process sees: all but what is secret, or means something to one of them only."""
+    return {
+        name: value
+        for name, value in instance.environment().items()
+        if not (name.startswith("CENTRIFUGO_") or name.endswith(("_PASSWORD", "_DSN")))
+    }
+
+
+def configuration(instance: Instance) -> str:
+    """All processes as one JSON text, which is YAML as well."""
+    path = processes(instance)
+    return json.dumps(
+        {
+            "version": "0.5",
+            "is_strict": True,
+            "ordered_shutdown": True,
+            "disable_env_expansion": True,  # a password may contain a dollar sign
+            "shell": {"shell_command": "sh", "shell_argument": "-c"},
+            "processes": {name: _entry(instance, name, path) for name in path},
+        },
+        indent=1,
+    )
+
+
+def _loop(
+    instance: Instance, name: str, *, after: tuple[str, ...], needs: tuple[str, ...] = ()
+) -> Process:
+    """A loop has no port to ask; the age of its heartbeat file says when it last made progress."""
+    heartbeat = str(instance.run_files / f"{name}-{REPLICA}.alive")
+    own = {"CONSUMER": f"{name}-{REPLICA}", "HEARTBEAT_FILE": heartbeat}
+    line = [str(PYTHON), "-m", name]
+    return Process(line, check=["file", heartbeat], after=after, needs=needs, own=own)
+
+
+def _entry(instance: Instance, name: str, path: dict[str, Process]) -> dict[str, object]:
+    process = path[name]
+    given = instance.service_environment(name)
+    needs = {need: given[need].replace("{{", "{{`{{`}}") for need in process.needs}
+    entry: dict[str, object] = {
+        "entrypoint": process.line,
+        # Centrifugo would read a .env that it finds beside it.
+        "working_dir": str(instance.run_files if name == "centrifugo" else instance.root),
+        "is_dotenv_disabled": True,  # or everybody would get everything that is in .env
+        "environment": [f"{key}={value}" for key, value in (needs | process.own).items()],
+        "shutdown": {"signal": int(process.stop), "timeout_seconds": STOP_LIMIT},
+        "depends_on": {other: {"condition": _condition(path[other])} for other in process.after},
+    }
+    if process.check:
+        program = [str(PYTHON), "-SI", str(instance.root / "local" / "check.py")]
+        entry["readiness_probe"] = {
+            "exec": {"command": f"exec {shlex.join([*program, *process.check])}"},
+            "period_seconds": CHECK_PERIOD,
+            "timeout_seconds": CHECK_LIMIT,
+            "failure_threshold": FAILED_CHECKS,
+        }
+    restart = "always" if process.check else "exit_on_failure"
+    return entry | {"availability": {"restart": restart, "backoff_seconds": 1}}
+
+
+def _condition(process: Process) -> str:
+    return "process_healthy" if process.check else "process_completed_successfully"
