@@ -1,6 +1,5 @@
 # The verbs of this repository. Variables go through: GENERATOR_HZ=1042 make up, make local HTTP_PORT=8090.
 python := .run/venv/bin/python
-export
 
 .PHONY: up local test lint bench lock clean install-dev
 
@@ -29,7 +28,9 @@ compile := .run/venv/bin/uv pip compile -q --universal --python-version 3.11.0 -
 lock: install-dev          # remake the lock files from what is asked for
 	$(compile) pyproject.toml -o requirements.txt
 	$(compile) pyproject.toml --group dev -o requirements-dev.txt
-	for part in servers go node; do $(compile) local/requirements-$$part.in -o local/requirements-$$part.txt || exit 1; done
+	$(compile) --no-deps local/requirements-servers.in -o local/requirements-servers.txt
+	$(compile) local/requirements-go.in -o local/requirements-go.txt
+	$(compile) local/requirements-node.in -o local/requirements-node.txt
 
 clean:                     # all that was installed or stored here, data too
 	rm -rf .run web/vendor web/node_modules

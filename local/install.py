@@ -62,6 +62,6 @@ def _alone() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another start of this checkout is installing; waiting for it …")
+            say("another start of this checkout is installing; waiting for it ...")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

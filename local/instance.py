@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 DEFAULT_HTTP_PORT = 8080
+# What .env, or the environment, must say: nothing here has a password of its own.
+REQUIRED = (
+    "POSTGRES_PASSWORD",
+    "POSTGRES_WRITER_PASSWORD",
+    "POSTGRES_API_PASSWORD",
+    "POSTGRES_VECTOR_PASSWORD",
+    "POSTGRES_GRAFANA_PASSWORD",
+    "CENTRIFUGO_API_KEY",
+)
 HIGHEST_HTTP_PORT = 65535 - 5
 
 
@@ -42,7 +51,10 @@ class Instance:
             raise CannotRun(
                 f"HTTP_PORT must be a number from 1 to {HIGHEST_HTTP_PORT}, not {text!r}"
             )
-        return cls(root=ROOT, http_port=port, data=ROOT / ".run" / str(port))
+        instance = cls(root=ROOT, http_port=port, data=ROOT / ".run" / str(port))
+        if missing := [name for name in REQUIRED if not instance.environment().get(name)]:
+            raise CannotRun(f"set in .env or in the environment: {', '.join(missing)}")
+        return instance
 
     @property
     def redis_port(self) -> int:
@@ -69,8 +81,14 @@ class Instance:
         return self._given().get("HTTP_HOST") or LOOPBACK
 
     @property
+    def own_http_host(self) -> str:
+        """Where this machine itself reaches nginx."""
+        return LOOPBACK if self.http_host == "0.0.0.0" else self.http_host  # noqa: S104  # only compared
+
+    @property
     def url(self) -> str:
-        return f"http://localhost:{self.http_port}"
+        host = "localhost" if self.own_http_host == LOOPBACK else self.own_http_host
+        return f"http://{host}:{self.http_port}"
 
     @property
     def run_files(self) -> Path:
@@ -80,9 +98,9 @@ class Instance:
     def environment(self) -> dict[str, str]:
         """.env, then the environment, then the addresses, which nobody else can know."""
         given = {"POSTGRES_DB": "pipeline", "POSTGRES_USER": "pipeline"} | self._given()
-        origins = f"http://localhost:{self.http_port} http://{LOOPBACK}:{self.http_port}"
+        origins = {self.url, f"http://{LOOPBACK}:{self.http_port}"}
         return {
-            "CENTRIFUGO_CLIENT_ALLOWED_ORIGINS": origins,
+            "CENTRIFUGO_CLIENT_ALLOWED_ORIGINS": " ".join(sorted(origins)),
             "CENTRIFUGO_HTTP_API_KEY": given.get("CENTRIFUGO_API_KEY", ""),
             **given,
             "HTTP_PORT": str(self.http_port),

@@ -32,7 +32,7 @@ def install(work: Work) -> None:
     npm, environment = _npm(work)
     line = [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     work.run("fetching the page's libraries", line, folder=WEB, environment=environment)
-    new = VENDOR.with_name("vendor.new")
+    new = RUN / "vendor.new"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     for file in _files():

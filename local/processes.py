@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from local import postgres, servers
+from local.instance import LOOPBACK
 from local.python_packages import PYTHON
 
 if TYPE_CHECKING:
     from local.instance import Instance
 
 CHECK_PERIOD = 10  # seconds; the first check waits by itself, so it does not slow a start down
-CHECK_LIMIT = 30  # seconds
+CHECK_LIMIT = 40  # seconds; a check gives up by itself after 30
 FAILED_CHECKS = 10  # then it is restarted; a large database may take a while to recover
 STOP_LIMIT = 20  # seconds; our own services end by themselves after nine
 REPLICA = "{{.PC_REPLICA_NUM}}"  # process-compose fills it in
@@ -61,7 +62,7 @@ def _live(instance: Instance) -> dict[str, Process]:
         "forwarder": _loop(instance, "forwarder", after=("redis", "centrifugo"), needs=needs),
         "centrifugo": Process(
             servers.command("centrifugo", instance),
-            check=["http", str(instance.centrifugo_internal_port), "/health"],
+            check=["http", LOOPBACK, str(instance.centrifugo_internal_port), "/health"],
             needs=tuple(name for name in settings if name not in (*needs, "CENTRIFUGO_ADDRESS")),
         ),
     }
@@ -88,14 +89,14 @@ def _served(instance: Instance) -> dict[str, Process]:
     return {
         "api": Process(
             [str(PYTHON), "-m", "api"],
-            check=["http", str(instance.api_port), "/api/health"],
+            check=["http", LOOPBACK, str(instance.api_port), "/api/health"],
             after=("redis", "postgres"),
             needs=("POSTGRES_DSN",),
-            own={"CONSUMER": "api-0"},
+            own={"CONSUMER": f"api-{REPLICA}"},
         ),
         "nginx": Process(
             servers.command("nginx", instance),
-            check=["http", str(instance.http_port), "/healthz"],
+            check=["http", instance.own_http_host, str(instance.http_port), "/healthz"],
             after=("centrifugo", "api"),
             stop=signal.SIGQUIT,
         ),

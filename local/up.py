@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import resource
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from local import occupied, privileges, processes, python_packages, servers
+from local import occupied, output, privileges, processes, python_packages, servers
 from local.go_tools import BIN
 from local.install import install
+from local.instance import CannotRun
 from local.work import say
 
 if TYPE_CHECKING:
@@ -33,13 +35,16 @@ def up(instance: Instance) -> NoReturn:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # one per browser, twice
     log = str(instance.run_files / "process-compose.log")
     line = [*prefix, PROCESS_COMPOSE, *_socket(instance), "-f", str(file), "-L", log, "--tui=false"]
-    say(f"starting on {instance.url} …")
+    output.outlive_reader()
+    say(f"starting on {instance.url} ...")
     os.chdir(instance.root)
     os.execvpe(line[0], line, _environment(instance))  # noqa: S606  # no shell
 
 
 def control(instance: Instance, arguments: list[str]) -> NoReturn:
     """process-compose's own client, for this instance."""
+    if not Path(PROCESS_COMPOSE).exists():
+        raise CannotRun("nothing is installed yet: `python3 -m local install`")
     os.chdir(instance.root)
     line = [PROCESS_COMPOSE, *_socket(instance), *arguments]
     os.execve(line[0], line, _environment(instance))  # noqa: S606  # no shell

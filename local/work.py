@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,7 +76,7 @@ class Work:
                     start_new_session=True,  # so it can be ended with all that it started
                 )
                 self._children[what], self._began[what] = child, time.monotonic()
-            self._say(f"{what} …")
+            self._say(f"{what} ...")
             code = child.wait()
         with self._lock:
             del self._children[what]
@@ -121,10 +122,11 @@ class Work:
             return
         self._last_shown = now
         with self._lock:
-            parts = [f"{what} … {now - began:.0f} s" for what, began in self._began.items()]
-        text = " · ".join(parts)
+            parts = [f"{what}: {now - began:.0f} s" for what, began in self._began.items()]
+        text = ", ".join(parts)
         if self._terminal:
-            sys.stdout.write(f"{CLEAR_LINE}{text}")
+            width = shutil.get_terminal_size().columns - 1  # a wrapped line could not be cleared
+            sys.stdout.write(f"{CLEAR_LINE}{text[:width]}")
             sys.stdout.flush()
         elif text:
             say(text)
