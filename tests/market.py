@@ -14,8 +14,8 @@ PREFIX = "E2E-"  # no stock of the generator's is called so
 STOCKS = {"E2E-A": "NYSE", "E2E-B": "NYSE", "E2E-C": "NASDAQ", "E2E-D": "NASDAQ"}
 CHANNELS = ("NYSE", "NASDAQ")
 SIGN = "E2E-SIGN"
-STEP, PACE = 15, 0.02  # numbers of each stock, seconds: at most 3,000 messages a second
-LAST_NUMBER = 60_000  # the load ends, whatever a test does
+STEP, PACE = 30, 0.02  # numbers of each stock, seconds: at most 6,000 messages a second
+LAST_NUMBER = 100_000  # the load ends, whatever a test does
 
 Said = tuple[str, str, str]
 """Stock, exchange, price: what a message says, and what a row should say."""
@@ -81,6 +81,7 @@ class Market:
         """Publish a sign and hear it: all that was published before it is heard too."""
         sign = (SIGN, "NYSE", str(time.time_ns() // 1000))
         await self.publish("NYSE", SIGN, sign[2])
+        self.newest[SIGN] = sign[2]
         await wait_until(lambda: sign in self.heard)
         return sign
 
@@ -100,7 +101,7 @@ class Market:
             # A Redis that is away misses some numbers; none is published twice.
             with suppress(RedisConnectionError):
                 await calls.execute()
-                self.newest = dict.fromkeys(STOCKS, str(numbers[-1]))
+                self.newest |= dict.fromkeys(STOCKS, str(numbers[-1]))
             await asyncio.sleep(PACE)
 
     async def _listen(self, pubsub: Any) -> None:

@@ -53,12 +53,8 @@ class Outside:
         """Return once the table has, by the api's word, what was in the stream then."""
 
         async def stored() -> bool:
-            answer = await self.get("/api/stocks")
-            return (
-                any(halves(stock["id"]) >= position.id for stock in answer["stocks"])
-                if answer
-                else False
-            )
+            answer = await self.get("/api/stocks") or {"stocks": []}
+            return any(halves(stock["id"]) >= position.id for stock in answer["stocks"])
 
         await wait_until(stored, PATIENCE, f"a row as new as {position}")
 
@@ -74,7 +70,7 @@ class Outside:
 
 @asynccontextmanager
 async def outside(system: System) -> AsyncIterator[Outside]:
-    """Leaves no stock behind that the generator doesn't have, once a test has seen its own stored."""
+    """Leaves none of the test's stocks behind, if the test has seen them stored."""
     websocket = system.url.replace("http", "ws", 1) + "/connection/websocket"
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(system.url))

@@ -16,6 +16,13 @@ TABLE = "stock_prices"
 CONNECT_TIMEOUT = 5.0
 COMMAND_TIMEOUT = 30.0
 ROW_FAULTS = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was lost between two steps of a COPY
+    asyncpg.PostgresError,
+)
 
 _STAGE = "CREATE TEMPORARY TABLE staged (LIKE stock_prices) ON COMMIT DROP"
 _MERGE = """
@@ -56,7 +63,7 @@ class TickStore:
                 rejected.append(Rejected(entry, str(fault)))
         try:
             refused = await self._store(rows)
-        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+        except AWAY as error:
             await self._close()
             raise Outage("postgres", _reason(error)) from error
         if refused and len(refused) == len(rows) > 1:

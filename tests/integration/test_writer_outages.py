@@ -1,12 +1,16 @@
 """The writer when something dies: each tick is in the table once, and nothing waits to be told."""
 
+import asyncio
 import random
 import signal
+from functools import partial
 from time import monotonic
 
 import asyncpg
+from pydantic import PostgresDsn
 from redis.asyncio import Redis
 
+from pipeline.outage import Outage, persist
 from pipeline.stream import Entry
 from tests.conftest import Database
 from tests.consumers import WRITER, start_writer
@@ -14,8 +18,10 @@ from tests.servers import PostgresServer, RedisServer
 from tests.services import StartService
 from tests.ticks import all_settled, append, entries, in_hand, numbered, pending, row, stored
 from tests.waiting import wait_until
+from writer.store import TickStore
 
 LIVES = 8
+CUT_WRITERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'writer'"
 
 
 async def appended(redis: Redis, stream: str, count: int) -> list[Entry]:
@@ -111,6 +117,28 @@ async def test_a_postgres_that_dies_and_comes_back_has_every_row_once(
     await connection.close()
 
 
+async def test_a_connection_cut_at_any_moment_is_an_outage_and_nothing_else(
+    postgres: Database,
+) -> None:
+    sent = entries(numbered(15_000))
+    outages = 0
+    async with TickStore(PostgresDsn(postgres.dsn("writer"))) as store:
+        for begin in range(0, len(sent), 100):
+            save = partial(store.save, sent[begin : begin + 100])
+            saving = asyncio.create_task(save())
+            for _ in range(begin % 700):  # another moment each time, counted in turns of the loop
+                await asyncio.sleep(0)
+            await postgres.connection.execute(CUT_WRITERS)
+            try:
+                await saving
+            except Outage:
+                outages += 1
+                await persist(save, asyncio.Event())
+
+    assert outages > 0
+    assert await stored(postgres.connection) == [row(entry) for entry in sent]
+
+
 async def test_a_postgres_that_only_reads_for_a_while_is_waited_for(
     redis: Redis, own_postgres: PostgresServer, service: StartService, redis_url: str, stream: str
 ) -> None:
@@ -120,9 +148,7 @@ async def test_a_postgres_that_only_reads_for_a_while_is_waited_for(
     await have_stored(connection, len(before))
     database = await connection.fetchval("SELECT current_database()")
     await connection.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
-    await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'writer'"
-    )
+    await connection.execute(CUT_WRITERS)
     after = await appended(redis, stream, 10)
     await writer.wait_for("outage", neighbour="postgres", reason=lambda text: "25006" in text)
     assert await pending(redis, stream, "writer") == len(after)

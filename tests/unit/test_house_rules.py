@@ -52,7 +52,7 @@ def files() -> list[Path]:
     found = []
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if _is_ours(name)]
-        found += [Path(folder, name) for name in names]
+        found += [Path(folder, name) for name in names if not name.startswith(".coverage")]
     return [path.relative_to(ROOT) for path in sorted(found)]
 
 
