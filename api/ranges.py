@@ -114,13 +114,20 @@ def _from_date(match: re.Match[str]) -> Moment:
         at = datetime(year, month, day, hour, minute, second - leap, microseconds, UTC)
     except ValueError as error:
         raise ValueError(f"is a time that doesn't exist: {error}") from None
-    offset = timedelta(hours=int(offset_hours or 0), minutes=int(offset_minutes or 0))
+    offset = _offset(sign, int(offset_hours or 0), int(offset_minutes or 0))
     try:
         at += timedelta(seconds=leap, microseconds=more)
-        at += offset if sign == "-" else -offset
+        at -= offset
     except OverflowError:
         raise ValueError("is outside the years 1 to 9999") from None
     return Moment(at, assumed_utc=not (sign or match[0][-1] in "Zz"))
+
+
+def _offset(sign: str | None, hours: int, minutes: int) -> timedelta:
+    if hours > 23 or minutes > 59:  # noqa: PLR2004  # a clock's last hour and minute
+        raise ValueError("is a time that doesn't exist: offset must be from -23:59 to +23:59")
+    offset = timedelta(hours=hours, minutes=minutes)
+    return -offset if sign == "-" else offset
 
 
 def _microseconds(fraction: str | None) -> tuple[int, int]:

@@ -31,6 +31,7 @@ EIGHT = datetime(2026, 11, 24, 8, tzinfo=UTC)
         ("2026-11-24T09:30:00 01:30", EIGHT),  # + in a query string
         ("2026-11-24 08:00:00 00:00", EIGHT),
         ("2026-11-24T08:00:00-00:00", EIGHT),
+        ("2026-11-25T07:59:00+23:59", EIGHT),
         ("2026-11-24T08:00:00.5Z", EIGHT + timedelta(milliseconds=500)),
         ("2026-11-24T08:00:00.123456Z", EIGHT + timedelta(microseconds=123456)),
         ("2026-11-24T08:00:00.123456000Z", EIGHT + timedelta(microseconds=123456)),
@@ -98,6 +99,9 @@ def test_anything_else_is_no_time(text: str) -> None:
         "2026-11-24T24:00:00Z",
         "2026-11-24T08:60:00Z",
         "2026-11-24T08:00:61Z",
+        "2026-11-24T08:00:00+99:99",
+        "2026-11-24T08:00:00+24:00",
+        "2026-11-24T08:00:00-00:60",
     ],
 )
 def test_a_time_that_no_clock_shows_is_refused(text: str) -> None:
