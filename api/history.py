@@ -6,53 +6,22 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from api import queries, shapes
 from api.database import Database
 from api.export import PriceExport, described
 from api.neighbours import database
+from api.parameters import NO_PARAMETERS, PageQuery, RangeQuery
 from api.problems import documented
-from api.ranges import MAX_LIMIT, TimeRange, parse_range, read_cursor
+from api.ranges import TimeRange, parse_range, read_cursor
 
 router = APIRouter(
     prefix="/api",
     tags=["history"],
     responses=documented(HTTPStatus.SERVICE_UNAVAILABLE),
 )
-
-_TIME = """RFC 3339 with an offset, or seconds since 1970 (fractions too).
-A time without an offset is read as UTC, and `note` in the answer says so."""
-
-
-class RangeQuery(BaseModel):
-    """A misspelt parameter is refused: ignored, it would quietly ask for something else."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    start_time: str | None = Field(
-        None,
-        description=f"{_TIME} Ticks at this time are in. Missing: from the beginning.",
-        examples=["2026-11-24T08:00:00Z"],
-    )
-    end_time: str | None = Field(
-        None,
-        description=f"{_TIME} Ticks at this time are out. Missing: until now.",
-        examples=["1795510800.5"],
-    )
-
-
-class PageQuery(RangeQuery):
-    """Pages by key: no page is slower than the first, and none shifts when ticks arrive."""
-
-    limit: int | None = Field(
-        None, ge=1, le=MAX_LIMIT, description="prices in one answer; missing: all of them"
-    )
-    cursor: str | None = Field(
-        None, description="`next_cursor` of the page before; all else as it was asked then"
-    )
-
 
 StockName = Annotated[str, Path(description="as published, case-sensitive", examples=["TSLA"])]
 Data = Annotated[Database, Depends(database)]
@@ -107,7 +76,8 @@ async def average(
 @router.get(
     "/stocks",
     summary="Newest price of every stock",
-    responses={200: {"model": shapes.Stocks}},
+    responses={200: {"model": shapes.Stocks}, **documented(HTTPStatus.UNPROCESSABLE_ENTITY)},
+    dependencies=NO_PARAMETERS,
 )
 async def stocks(data: Data) -> Response:
     """By name."""
@@ -119,6 +89,7 @@ async def stocks(data: Data) -> Response:
     "/latest/{stock_name:path}",
     summary="Newest price of a stock",
     responses=_answers(shapes.Stock),
+    dependencies=NO_PARAMETERS,
 )
 async def latest(stock_name: StockName, data: Data) -> Response:
     """One entry of /api/stocks."""

@@ -13,11 +13,17 @@ from starlette.responses import HTMLResponse, Response
 from api import queries, shapes
 from api.database import Busy, Connection, SlowQuery
 from api.neighbours import Neighbours, neighbours
+from api.parameters import NO_PARAMETERS
 from api.problems import documented, unavailable
 from api.status import check_redis, read_status
 from pipeline.outage import Outage
 
-router = APIRouter(prefix="/api", tags=["operations"])
+router = APIRouter(
+    prefix="/api",
+    tags=["operations"],
+    responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY),
+    dependencies=NO_PARAMETERS,
+)
 
 Around = Annotated[Neighbours, Depends(neighbours)]
 T = TypeVar("T")

@@ -238,13 +238,32 @@ async def test_a_wrong_parameter_is_named(api: Api, query: str, fields: list[str
     assert all(each["message"] for each in answer.problem["errors"])
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/api/prices/TSLA",
+        "/api/average/TSLA",
+        "/api/latest/TSLA",
+        "/api/stocks",
+        "/api/status",
+        "/api/health",
+        "/api/health/ready",
+    ],
+)
+async def test_no_address_takes_a_parameter_that_it_does_not_know(api: Api, address: str) -> None:
+    answer = await api.get(f"{address}?x=1")
+
+    assert answer.status == 422
+    assert [each["field"] for each in answer.problem["errors"]] == ["x"]
+
+
 async def test_what_does_not_exist_is_a_problem_too(api: Api) -> None:
     missing = await api.get("/api/nothing/here")
     assert (missing.status, missing.problem["instance"]) == (404, "/api/nothing/here")
 
     refused = await api.request("POST", "/api/stocks")
     assert (refused.status, refused.problem["title"]) == (405, "Method Not Allowed")
-    assert refused.headers["Allow"] == "GET"
+    assert refused.headers["Allow"] == "GET, HEAD"
 
     head = await api.request("HEAD", "/api/stocks")
     assert (head.status, head.body) == (200, b"")
