@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from api.database import Connection, Row
+from api.database import ANSWER, Connection, Row
 from api.ranges import Position, TimeRange, rfc3339
 from pipeline.tick import SEQUENCE_BITS
 
@@ -78,6 +78,13 @@ SELECT max(timestamp)
 FROM newest
 """
 
+# Every column by name, and a row if there is one.
+CHECK = """
+SELECT stock_name, exchange_name, price, timestamp, event_id
+FROM stock_prices
+LIMIT 1
+"""
+
 
 class UnknownStock(Exception):
     """Nobody has ever seen a tick of this name."""
@@ -125,12 +132,13 @@ async def stocks(connection: Connection) -> bytes:
 
 async def last_row(connection: Connection) -> str | None:
     """When the newest tick of all was received."""
-    at = await connection.fetchval(LAST_ROW)
+    at = await connection.fetchval(LAST_ROW, timeout=ANSWER)
     return rfc3339(at) if at else None
 
 
-async def nothing(_: Connection) -> None:
-    """Whoever lent the connection has asked already."""
+async def check(connection: Connection) -> None:
+    """Can the table be asked at all?"""
+    await connection.fetchrow(CHECK, timeout=ANSWER)
 
 
 def price_json(rows: Iterable[Row]) -> bytes:

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
+import asyncpg
 from yarl import URL
 
-from tests.servers import LOOPBACK, free_ports
+from tests.servers import LOOPBACK, PostgresServer, free_ports
 from tests.services import Service, StartService
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    import asyncpg
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOON = 1_700_049_600_000_000  # 2023-11-15T12:00:00Z in µs: when the ticks of tests arrive
@@ -125,3 +123,11 @@ def tick(
 
 async def store(connection: "asyncpg.Connection[Any]", ticks: Iterable[Tick]) -> None:
     await connection.copy_records_to_table("stock_prices", records=ticks, columns=COLUMNS)
+
+
+async def owner_runs(server: PostgresServer, sql: str) -> None:
+    connection = await asyncpg.connect(server.owner_dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()

@@ -13,7 +13,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from tests.api_process import LONG, NOBODY_LISTENS, Api, running_api, store, tick
+from tests.api_process import LONG, NOBODY_LISTENS, Api, owner_runs, running_api, store, tick
 from tests.conftest import Database
 from tests.servers import LOOPBACK, PostgresServer
 from tests.services import Service, StartService
@@ -77,7 +77,7 @@ async def test_a_database_that_hangs_makes_nobody_wait(
 async def test_a_database_that_dies_in_mid_answer_leaves_it_visibly_broken(
     service: StartService, own_postgres: PostgresServer
 ) -> None:
-    await _owner_runs(own_postgres, LONG)
+    await owner_runs(own_postgres, LONG)
     async with running_api(service, POSTGRES_DSN=own_postgres.dsn("api")) as api:
         received = b""
         with pytest.raises(aiohttp.ClientPayloadError):  # noqa: PT012  # it breaks while it is read
@@ -146,10 +146,22 @@ async def test_a_query_that_takes_too_long_is_ended(
         assert (await api.get("/api/average/TSLA")).status == 404
 
 
+async def test_a_table_that_somebody_holds_makes_no_status_wait(
+    service: StartService, postgres: Database
+) -> None:
+    async with running_api(service, POSTGRES_DSN=postgres.dsn("api")) as api:
+        for address in ("/api/status", "/api/health/ready"):
+            async with asyncio.timeout(AT_ONCE), _locked(postgres):
+                answer = await api.get(address)
+            assert (answer.status, answer.json["postgres"]) == (200, "busy")
+
+        assert (await api.get("/api/status")).json["postgres"] == "ok"
+
+
 async def test_a_bug_is_logged_once_and_shows_the_client_nothing(
     service: StartService, own_postgres: PostgresServer
 ) -> None:
-    await _owner_runs(own_postgres, "ALTER TABLE stock_prices RENAME price TO cost")
+    await owner_runs(own_postgres, "ALTER TABLE stock_prices RENAME price TO cost")
     async with running_api(service, POSTGRES_DSN=own_postgres.dsn("api")) as api:
         answer = await api.get("/api/stocks")
 
@@ -229,14 +241,6 @@ async def _refuses(api: Api) -> bool:
             return False
     except aiohttp.ClientConnectionError:
         return True
-
-
-async def _owner_runs(server: PostgresServer, sql: str) -> None:
-    connection = await asyncpg.connect(server.owner_dsn)
-    try:
-        await connection.execute(sql)
-    finally:
-        await connection.close()
 
 
 @asynccontextmanager
