@@ -1,6 +1,5 @@
 """The routes about prices: what the table knows."""
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from api.export import PriceExport, described
 from api.neighbours import database
 from api.parameters import NO_PARAMETERS, PageQuery, RangeQuery
 from api.problems import documented
-from api.ranges import TimeRange, parse_range, read_cursor
+from api.ranges import parse_range, read_cursor
 
 router = APIRouter(
     prefix="/api",
@@ -31,10 +30,6 @@ def _answers(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """Shapes for the documentation only: these bodies are written by hand, digit for digit."""
     problems = documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
     return {200: {"model": model}, **problems}
-
-
-def _range(query: RangeQuery) -> TimeRange:
-    return parse_range(query.start_time, query.end_time, datetime.now(UTC))
 
 
 def _json(body: bytes) -> Response:
@@ -54,7 +49,8 @@ async def prices(
     An answer that can't be completed is broken off: it never ends as if it were whole.
     """
     after = read_cursor(query.cursor) if query.cursor else None
-    return PriceExport(data, stock_name, _range(query), after, query.limit)
+    asked = parse_range(query.start_time, query.end_time)
+    return PriceExport(data, stock_name, asked, after, query.limit)
 
 
 @router.get(
@@ -66,8 +62,9 @@ async def average(
     stock_name: StockName, query: Annotated[RangeQuery, Query()], data: Data
 ) -> Response:
     """The exact mean of all prices in the range, each counted once."""
-    part = _range(query)
-    async with data.connection() as connection:
+    asked = parse_range(query.start_time, query.end_time)
+    async with data.for_range() as connection:
+        part = await queries.close_range(connection, stock_name, asked)
         value, count = await queries.average(connection, stock_name, part)
     fragment = orjson.Fragment(value or b"null")
     return _json(orjson.dumps({**described(stock_name, part), "average": fragment, "count": count}))

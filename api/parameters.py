@@ -25,7 +25,7 @@ class RangeQuery(Parameters):
     )
     end_time: str | None = Field(
         None,
-        description=f"{_TIME} Ticks at this time are out. Missing: until now.",
+        description=f"{_TIME} Ticks at this time are out. Missing: all there is.",
         examples=["1795510800.5"],
     )
 

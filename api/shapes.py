@@ -48,7 +48,9 @@ class Stocks(BaseModel):
 class _OfARange(BaseModel):
     stock_name: StockName
     start_time: Instant | None = Field(description="null: from the beginning")
-    end_time: Instant = Field(description="as asked for, else the time of the request")
+    end_time: Instant = Field(
+        description="as asked for, else now, or just after the newest tick if that is later"
+    )
     note: str | None = Field(
         description="which times had no offset and were read as UTC",
         examples=["no offset in start_time: read as UTC"],

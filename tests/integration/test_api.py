@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
+from time import time_ns
 from typing import Any
 
 import pytest
 
-from tests.api_process import LONG, Api, asking, start_api, store, tick
+from api.ranges import rfc3339
+from tests.api_process import NOON, Api, asking, start_api, store, tick
 from tests.conftest import Database
 from tests.servers import PostgresServer
 from tests.services import Service
@@ -82,34 +84,6 @@ async def test_ticks_of_one_microsecond_keep_the_order_of_the_stream(
     assert _prices((await api.get("/api/prices/TSLA")).json) == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize("limit", [1, 3, 5, 9, 10, 11])
-async def test_pages_hold_every_tick_of_the_range_once(
-    api: Api, postgres: Database, limit: int
-) -> None:
-    # three ticks in each µs: pages end within one, too
-    await store(postgres.connection, [tick(n // 3, str(n), nth=n % 3) for n in range(1, 12)])
-    address = f"/api/prices/TSLA?limit={limit}&end_time=2023-11-15T12:00:00.000003Z"
-
-    pages = [(await api.get(address)).json]
-    while cursor := pages[-1]["next_cursor"]:
-        pages.append((await api.get(f"{address}&cursor={cursor}")).json)
-
-    assert [price for page in pages for price in _prices(page)] == [str(n) for n in range(1, 9)]
-    assert len(pages) == -(-8 // limit)
-
-
-async def test_an_answer_of_many_chunks_is_whole(api: Api, postgres: Database) -> None:
-    await postgres.connection.execute(LONG)
-
-    everything = await api.get("/api/prices/LONG")
-    page = await api.get("/api/prices/LONG?limit=4000")
-
-    ids = [each["id"] for each in everything.json["prices"]]
-    assert ids == [f"{1700049600000 + n}-0" for n in range(200_000)]
-    assert [each["id"] for each in page.json["prices"]] == ids[:4000]
-    assert page.json["next_cursor"]
-
-
 async def test_the_average_is_exact(api: Api, postgres: Database) -> None:
     await store(
         postgres.connection,
@@ -123,6 +97,27 @@ async def test_the_average_is_exact(api: Api, postgres: Database) -> None:
     )
     assert answer.json["count"] == 3
     assert f'"average":{exact},' in answer.body.decode()
+
+
+async def test_without_an_end_a_tick_by_a_clock_ahead_of_ours_is_in(
+    api: Api, postgres: Database
+) -> None:
+    hour = 3_600_000_000
+    ahead = time_ns() // 1000 - NOON + hour
+    await store(postgres.connection, [tick(0, "1"), tick(ahead, "2", nth=1), tick(ahead, "4")])
+
+    everything = (await api.get("/api/prices/TSLA")).json
+    average = (await api.get("/api/average/TSLA")).json
+    first = (await api.get("/api/prices/TSLA?limit=2")).json
+    second = (await api.get(f"/api/prices/TSLA?limit=2&cursor={first['next_cursor']}")).json
+
+    assert _prices(everything) == ["1", "4", "2"]
+    assert average["count"] == 3
+    assert everything["end_time"] == average["end_time"] == rfc3339(tick(ahead + 1, "0")[0])
+    again = (await api.get(f"/api/prices/TSLA?end_time={everything['end_time']}")).json
+    assert again == everything
+    assert _prices(first) + _prices(second) == ["1", "4", "2"]
+    assert second["next_cursor"] is None
 
 
 async def test_a_known_stock_without_ticks_in_the_range_has_no_prices_and_no_average(
