@@ -12,7 +12,14 @@ from api import queries, shapes
 from api.database import Database
 from api.export import PriceExport, described
 from api.neighbours import database
-from api.parameters import NO_PARAMETERS, PageQuery, RangeQuery
+from api.parameters import (
+    NO_PARAMETERS,
+    Named,
+    NamedPage,
+    NamedRange,
+    PageQuery,
+    RangeQuery,
+)
 from api.problems import documented
 from api.ranges import parse_range, read_cursor
 
@@ -92,3 +99,30 @@ async def latest(stock_name: StockName, data: Data) -> Response:
     """One entry of /api/stocks."""
     async with data.connection() as connection:
         return _json(await queries.latest(connection, stock_name))
+
+
+# A browser takes a path's `..` for a step up, whichever way it is quoted; a query says any name.
+
+
+@router.get(
+    "/prices", summary="All prices, of a stock of any name", responses=_answers(shapes.Prices)
+)
+async def prices_by_name(query: Annotated[NamedPage, Query()], data: Data) -> Response:
+    """As /api/prices/{stock_name}, which can't be asked for names such as `..`."""
+    return await prices(query.stock_name, query, data)
+
+
+@router.get(
+    "/average", summary="Average, of a stock of any name", responses=_answers(shapes.Average)
+)
+async def average_by_name(query: Annotated[NamedRange, Query()], data: Data) -> Response:
+    """As /api/average/{stock_name}, which can't be asked for names such as `..`."""
+    return await average(query.stock_name, query, data)
+
+
+@router.get(
+    "/latest", summary="Newest price, of a stock of any name", responses=_answers(shapes.Stock)
+)
+async def latest_by_name(query: Annotated[Named, Query()], data: Data) -> Response:
+    """As /api/latest/{stock_name}, which can't be asked for names such as `..`."""
+    return await latest(query.stock_name, data)

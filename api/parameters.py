@@ -41,6 +41,18 @@ class PageQuery(RangeQuery):
     )
 
 
+class Named(Parameters):
+    stock_name: str = Field(description="as published, case-sensitive", examples=["TSLA"])
+
+
+class NamedRange(RangeQuery, Named):
+    pass
+
+
+class NamedPage(PageQuery, Named):
+    pass
+
+
 async def _none(_: Annotated[Parameters, Query()]) -> None:
     """For a route that takes none."""
 

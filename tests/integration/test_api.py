@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from time import time_ns
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -148,12 +149,14 @@ async def test_a_stock_nobody_has_seen_is_a_404(
     assert answer.problem["title"] == "Unknown stock"
 
 
-@pytest.mark.parametrize("name", ["BRK.B", "A/B", "50%", "a?b#c", "Ünï", '"\\'])
+@pytest.mark.parametrize(
+    "name", ["BRK.B", "A/B", "50%", "a?b#c", "Ünï", '"\\', "../../../x", "a+&=b"]
+)
 async def test_any_name_that_was_stored_can_be_asked_for(
     api: Api, postgres: Database, name: str
 ) -> None:
     await store(postgres.connection, [tick(0, "5", name, '"N\\')])
-    quoted = "".join(f"%{byte:02X}" for byte in name.encode())
+    quoted = quote(name, safe="")
 
     latest = (await api.get(f"/api/latest/{quoted}")).json
     prices = (await api.get(f"/api/prices/{quoted}")).json
@@ -185,73 +188,6 @@ async def test_stocks_are_the_newest_tick_of_each_by_name(api: Api, postgres: Da
     assert answer.json["stocks"][1]["id"] == "1700049600000-9217"
 
 
-async def test_a_time_without_an_offset_is_utc_and_the_answer_says_so(
-    api: Api, postgres: Database
-) -> None:
-    await store(postgres.connection, [tick(0, "5")])
-
-    for route in ("prices", "average"):
-        answer = await api.get(f"/api/{route}/TSLA?start_time=2023-11-15T12:00:00")
-        assert answer.json["note"] == "no offset in start_time: read as UTC"
-        assert answer.json["start_time"] == "2023-11-15T12:00:00.000000Z"
-
-
-async def test_a_plus_sign_that_became_a_blank_is_still_an_offset(
-    api: Api, postgres: Database
-) -> None:
-    await store(postgres.connection, [tick(0, "5")])
-
-    answer = await api.get("/api/prices/TSLA?start_time=2023-11-15T13:00:00+01:00&end_time=")
-
-    assert answer.json["start_time"] == "2023-11-15T12:00:00.000000Z"
-    assert answer.json["note"] is None
-    assert _prices(answer.json) == ["5"]
-
-
-@pytest.mark.parametrize(
-    ("query", "fields"),
-    [
-        ("start_time=yesterday", ["start_time"]),
-        ("end_time=2023-02-30T00:00:00Z", ["end_time"]),
-        ("start_time=x&end_time=y", ["start_time", "end_time"]),
-        ("start_time=2023-11-15T12:00:00Z&end_time=2023-11-15T11:00:00Z", ["start_time"]),
-        ("start_time=1700049600000", ["start_time"]),
-        ("start_time=0001-01-01T00:00:00%2B00:01", ["start_time"]),
-        ("start=2023-11-15T12:00:00Z", ["start"]),
-        ("limit=0", ["limit"]),
-        ("limit=100001", ["limit"]),
-        ("limit=many", ["limit"]),
-        ("cursor=AAAA", ["cursor"]),
-        ("cursor=%E2%82%AC", ["cursor"]),
-    ],
-)
-async def test_a_wrong_parameter_is_named(api: Api, query: str, fields: list[str]) -> None:
-    answer = await api.get(f"/api/prices/TSLA?{query}")
-
-    assert answer.status == 422
-    assert [each["field"] for each in answer.problem["errors"]] == fields
-    assert all(each["message"] for each in answer.problem["errors"])
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "/api/prices/TSLA",
-        "/api/average/TSLA",
-        "/api/latest/TSLA",
-        "/api/stocks",
-        "/api/status",
-        "/api/health",
-        "/api/health/ready",
-    ],
-)
-async def test_no_address_takes_a_parameter_that_it_does_not_know(api: Api, address: str) -> None:
-    answer = await api.get(f"{address}?x=1")
-
-    assert answer.status == 422
-    assert [each["field"] for each in answer.problem["errors"]] == ["x"]
-
-
 async def test_what_does_not_exist_is_a_problem_too(api: Api) -> None:
     missing = await api.get("/api/nothing/here")
     assert (missing.status, missing.problem["instance"]) == (404, "/api/nothing/here")
@@ -271,6 +207,9 @@ async def test_the_documentation_is_complete_and_runs_nothing_inline(api: Api) -
         "/api/prices/{stock_name}",
         "/api/average/{stock_name}",
         "/api/latest/{stock_name}",
+        "/api/prices",
+        "/api/average",
+        "/api/latest",
         "/api/stocks",
         "/api/status",
         "/api/health",
