@@ -3,9 +3,19 @@
 from datetime import timedelta
 from pathlib import Path
 from socket import gethostname
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, RedisDsn
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveInt,
+    PostgresDsn,
+    RedisDsn,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -30,6 +40,9 @@ def _names(value: object) -> object:
     return tuple(name for part in value.split(",") if (name := part.strip()))
 
 
+SECRETS = Path("/run/secrets")
+"""Where containers find secrets that are files."""
+
 Seconds = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_not_negative)]
 """A duration, written as a plain number of seconds."""
 
@@ -37,20 +50,60 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), Field(min_
 """Names separated by commas."""
 
 
+def _with_password(address: str, password: str) -> str:
+    """The address with the password for the user it names; its own one wins."""
+    parts = urlsplit(address)
+    if not parts.username or parts.password:
+        return address
+    host = parts.netloc.rpartition("@")[2]
+    login = f"{parts.username}:{quote(password, safe='')}"
+    return parts._replace(netloc=f"{login}@{host}").geturl()
+
+
 class Settings(BaseSettings):
-    """Frozen, and complete at start-up: a missing variable stops the service by name."""
+    """Frozen, and complete at start-up: a missing variable stops the service by name.
+
+    A password may stand in its address, in a variable of its own, or, as any other setting, in a
+    file of the variable's name in `SECRETS`.
+    """
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
     redis_url: RedisDsn = Field(description="Redis or Valkey, as redis://user:password@host:port/0")
+    redis_password: SecretStr | None = Field(
+        None, description="the user's password, if REDIS_URL names a user without one"
+    )
     stream: str = Field("ticks", min_length=1, description="key of the tick stream")
     heartbeat_file: Path | None = Field(
         None, description="file to touch after progress, for a health check to read its age"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_addresses(cls, given: dict[str, Any]) -> dict[str, Any]:
+        found = dict(given)
+        for address, password in (
+            ("redis_url", "redis_password"),
+            ("postgres_dsn", "postgres_password"),
+        ):
+            if found.get(address) and found.get(password):
+                found[address] = _with_password(str(found[address]), found[password])
+        return found
+
     def helper_key(self, *parts: str) -> str:
         """A key beside the stream; the braces keep all of them in one Redis Cluster slot."""
         return ":".join((f"{{{self.stream}}}", *parts))
+
+
+class PostgresSettings(Settings):
+    """Where the table is."""
+
+    postgres_dsn: PostgresDsn = Field(
+        description="PostgreSQL, as postgresql://user:password@host:port/database"
+    )
+    postgres_password: SecretStr | None = Field(
+        None, description="the user's password, if POSTGRES_DSN names a user without one"
+    )
 
 
 class StreamSettings(Settings):

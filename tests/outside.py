@@ -75,7 +75,7 @@ async def outside(system: System) -> AsyncIterator[Outside]:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(system.url))
         feed = await stack.enter_async_context(following(websocket, "prices:NYSE", "prices:NASDAQ"))
-        redis = await stack.enter_async_context(look(system.environment["REDIS_URL"]))
+        redis = await stack.enter_async_context(look(system.instance.redis_url("operator")))
         there = Outside(system, http, feed, Market(redis))
         yield there
         await there.sql("DELETE FROM stock_prices WHERE starts_with(stock_name, $1)", PREFIX)

@@ -3,16 +3,18 @@
 from datetime import timedelta
 from pathlib import Path
 from socket import gethostname
+from urllib.parse import unquote
 
 import pytest
 from pydantic import ValidationError
 
-from pipeline.settings import Names, Seconds, Settings, StreamSettings
+from pipeline.settings import Names, PostgresSettings, Seconds, Settings, StreamSettings
 
 REDIS_URL = "redis://user:secret@127.0.0.1:6379/0"
+POSTGRES_DSN = "postgresql://user:secret@127.0.0.1:5432/db"
 
 
-class SomeSettings(StreamSettings):
+class SomeSettings(StreamSettings, PostgresSettings):
     """A service's own, with each of the special types."""
 
     channels: Names = ("NYSE", "NASDAQ")
@@ -24,12 +26,46 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in SomeSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("REDIS_URL", REDIS_URL)
+    monkeypatch.setenv("POSTGRES_DSN", POSTGRES_DSN)
     return monkeypatch
 
 
-def test_only_the_address_of_redis_is_required(environment: pytest.MonkeyPatch) -> None:
+def test_only_the_addresses_are_required(environment: pytest.MonkeyPatch) -> None:
     assert str(SomeSettings().redis_url) == REDIS_URL
+    assert str(SomeSettings().postgres_dsn) == POSTGRES_DSN
     environment.delenv("REDIS_URL")
+    environment.delenv("POSTGRES_DSN")
+    assert _faults() == {"redis_url", "postgres_dsn"}
+
+
+@pytest.mark.parametrize(
+    ("address", "whole"),
+    [
+        ("redis://user@h:6379/0", "redis://user:p%2F%20%40:%25@h:6379/0"),
+        ("redis://user:own@h:6379/0", "redis://user:own@h:6379/0"),
+        ("redis://h:6379/0", "redis://h:6379/0"),
+    ],
+)
+def test_a_password_of_its_own_is_for_a_user_who_has_none(
+    environment: pytest.MonkeyPatch, address: str, whole: str
+) -> None:
+    environment.setenv("REDIS_URL", address)
+    environment.setenv("REDIS_PASSWORD", "p/ @:%")
+    settings = SomeSettings()
+    assert unquote(str(settings.redis_url)) == unquote(whole)
+    assert "p/" not in repr(settings.redis_password)
+
+
+def test_a_secret_may_be_a_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("POSTGRES_DSN", "postgresql://writer@h:5432/db")
+    (tmp_path / "postgres_password").write_text("from a file\n")
+    settings = SomeSettings(_secrets_dir=tmp_path)
+    assert str(settings.postgres_dsn) == "postgresql://writer:from%20a%20file@h:5432/db"
+
+
+def test_an_address_that_cannot_be_read_is_still_named(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("REDIS_URL", "redis://user@[:6379")
+    environment.setenv("REDIS_PASSWORD", "secret")
     assert _faults() == {"redis_url"}
 
 

@@ -1,0 +1,40 @@
+#!/bin/sh
+# start.sh USERS_FILE SERVER ARGUMENT...: one Redis user per service, then the server itself.
+#
+# Passwords come from the environment, or from /run/secrets where a file of that name is. Nobody but the operator may read
+# keys that aren't the pipeline's, or remove any. Whoever renames STREAM or CHANNELS renames them here.
+set -eu
+users=$1
+shift
+
+# secret NAME: its value, as it is; an empty one would let anybody in.
+secret() {
+  file=/run/secrets/$(echo "$1" | tr '[:upper:]' '[:lower:]')
+  if [ -r "$file" ]; then value=$(cat "$file"); else eval "value=\${$1:-}"; fi
+  [ -n "$value" ] || { echo "redis: $1 is missing" >&2; exit 2; }
+  printf %s "$value"
+}
+operator=$(secret REDIS_OPERATOR_PASSWORD)
+generator=$(secret REDIS_GENERATOR_PASSWORD)
+bridge=$(secret REDIS_BRIDGE_PASSWORD)
+forwarder=$(secret REDIS_FORWARDER_PASSWORD)
+writer=$(secret REDIS_WRITER_PASSWORD)
+api=$(secret REDIS_API_PASSWORD)
+
+keys='~ticks ~{ticks}:*'
+channels='&NYSE &NASDAQ'
+hello='+ping +hello +client|setinfo +client|setname'   # what client libraries say at first
+read_group="+xreadgroup +xgroup|create +xack +xadd +eval"
+
+# `default` is whoever gives no name: anybody with a shell in the network may look at the prices, and at nothing else.
+umask 077
+cat > "$users" <<USERS
+user default on nopass resetchannels $channels resetkeys -@all +ping +hello +quit +reset +subscribe +unsubscribe
+user operator on >$operator ~* &* +@all
+user generator on >$generator $channels $hello +publish
+user bridge on >$bridge $keys $channels $hello +subscribe +script|load +evalsha +xinfo|stream +xinfo|groups +xpending +xtrim +xadd +get +set +del +pexpire
+user forwarder on >$forwarder $keys $hello $read_group
+user writer on >$writer $keys $hello $read_group
+user api on >$api %R~ticks %R~{ticks}:* $hello +xinfo|stream +xinfo|groups +xpending +xrange +xlen
+USERS
+exec "$@" --aclfile "$users"
