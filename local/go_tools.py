@@ -91,9 +91,13 @@ def _build(work: Work, go: str) -> None:
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as folder:
         flags = " ".join(["-s", "-w", *(tool.link_flag for tool in TOOLS)])
+        packages = [tool.package for tool in TOOLS]
+        # Two checkouts that build at once would take twice as long; one after the other, the second
+        # finds the first one's work in Go's cache.
+        turns = ["flock", str(cache() / "build.lock")] if shutil.which("flock") else []
         work.run(
             "building centrifugo and process-compose",
-            [go, "build", "-ldflags", flags, "-o", folder, *(tool.package for tool in TOOLS)],
+            [*turns, go, "build", "-ldflags", flags, "-o", folder, *packages],
             folder=MODULE,
             environment=ENVIRONMENT,
         )

@@ -14,6 +14,7 @@ from tests.waiting import wait_until
 
 FAST = 1042  # moves a second: about 5,000 messages
 MESSAGES_A_MOVE = 4.8
+MOST_LINES = 8  # of progress, one every five seconds
 
 
 async def test_prices_appear_on_both_channels(
@@ -40,10 +41,21 @@ async def test_published_is_exactly_what_redis_accepted(
 async def test_the_rate_is_held(own_redis: RedisServer, service: StartService, hz: int) -> None:
     generator = service("generator", REDIS_URL=own_redis.url, GENERATOR_HZ=hz)
     started = await generator.wait_for("service.started")
-    progress = await generator.wait_for("progress")
-    seconds = (_at(progress) - _at(started)).total_seconds()
-    expected = hz * MESSAGES_A_MOVE * seconds
-    assert progress["published"] == pytest.approx(expected, rel=0.03)
+
+    lines = [{**started, "published": 0}]
+
+    def share(early: Event, late: Event) -> float:
+        """Of what was due between two lines, how much was published."""
+        seconds = (_at(late) - _at(early)).total_seconds()
+        published: int = late["published"] - early["published"]
+        return published / (seconds * hz * MESSAGES_A_MOVE)
+
+    # A machine that is busy with other things may publish less for a while, but in all never more.
+    while len(lines) == 1 or share(*lines[-2:]) < 0.97:
+        assert len(lines) < MOST_LINES
+        since = generator.events.index(lines[-1]) + 1 if len(lines) > 1 else 0
+        lines.append(await generator.wait_for("progress", since=since))
+        assert share(lines[0], lines[-1]) < 1.03
 
 
 async def test_it_waits_for_a_redis_that_is_not_there_yet(
