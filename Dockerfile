@@ -2,7 +2,8 @@
 # everything is one thing to test.
 FROM python:3.13-slim AS build
 COPY requirements.txt .
-RUN --mount=type=cache,target=/root/.cache/pip \
+ENV PIP_CACHE_DIR=/var/cache/pip
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/venv \
  && pip --python /opt/venv install --disable-pip-version-check --no-compile --only-binary :all: --require-hashes -r requirements.txt
 

@@ -52,7 +52,10 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), Field(min_
 
 def _with_password(address: str, password: str) -> str:
     """The address with the password for the user it names; its own one wins."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # its own check says better what is wrong with it
+        return address
     if not parts.username or parts.password:
         return address
     host = parts.netloc.rpartition("@")[2]

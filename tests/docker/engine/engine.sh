@@ -32,19 +32,12 @@ dockerd_pid() { # by its own command line too: after a reboot the number belongs
     grep -qF -e "--data-root $folder/data" && cat "$pid_file"
 }
 
-install_host_packages() {
-  apt-get update &&
-    # shellcheck disable=SC2086  # a list
-    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y \
-      --no-install-recommends $host_packages </dev/null
-}
-
 # An apt that knows only the other release, so that the host's own one never hears of it.
 private_apt() {
   mkdir -p "$folder/apt/lists/partial" "$folder/apt/archives/partial"
   : >"$folder/apt/status"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(debian_mirror) $release main" \
-    >"$folder/apt/sources.list"
+  keys=/usr/share/keyrings/debian-archive-keyring.gpg
+  echo "deb [signed-by=$keys] $(debian_mirror) $release main" >"$folder/apt/sources.list"
   # Valid-Until: the release files of a frozen mirror are past it.
   cat >"$folder/apt/apt.conf" <<CONF
 Dir::State "$folder/apt"; Dir::State::lists "$folder/apt/lists";
@@ -82,7 +75,7 @@ remember() { # what dockerd is going to change on the host
   iptables-save >"$before/iptables"
   ip6tables-save >"$before/ip6tables" 2>/dev/null || rm "$before/ip6tables"
   sysctls >"$before/sysctls"
-  ls /sys/class/net >"$before/interfaces"
+  bridges >"$before/bridges"
   echo "$boot" >"$before/boot"
 }
 
@@ -92,26 +85,39 @@ sysctls() {
   done
 }
 
+bridges() {
+  ip -o link show type bridge | sed -n 's/^[0-9]*: \(docker0\|br-[0-9a-f]\{12\}\):.*/\1/p'
+}
+
+# A table that was not there before is not in the file: what it holds now is dockerd's.
+rules_before() { # iptables|ip6tables
+  cat "$before/$1"
+  for table in $("$1-save" | sed -n 's/^\*//p'); do
+    grep -qxF "*$table" "$before/$1" ||
+      "$1-save" -t "$table" | sed -n '/^[*C]/p; s/^\(:[A-Z]* \)[A-Z]\{1,\} .*/\1ACCEPT/p'
+  done
+}
+
 restore() {
   [ -d "$before" ] || return 0
-  iptables-restore <"$before/iptables"
-  [ ! -e "$before/ip6tables" ] || ip6tables-restore <"$before/ip6tables"
+  rules_before iptables | iptables-restore
+  [ ! -e "$before/ip6tables" ] || rules_before ip6tables | ip6tables-restore
   while read -r name value; do echo "$value" >"/proc/sys/$name"; done <"$before/sysctls"
-  for bridge in $(cd /sys/class/net && echo docker0 br-*); do
-    [ ! -e "/sys/class/net/$bridge" ] || grep -qxF "$bridge" "$before/interfaces" ||
-      ip link del "$bridge"
+  for bridge in $(bridges); do
+    grep -qxF "$bridge" "$before/bridges" || ip link del "$bridge"
   done
   rm -rf "$before"
 }
 
 run_dockerd() {
   rm -f "$pid_file"
+  [ ! -e "$folder/dockerd.log" ] || mv "$folder/dockerd.log" "$folder/dockerd.log.before"
   # Process 1 of a container host need not reap, so tini takes in what dockerd's shims leave.
   PATH=$tools/usr/bin:$tools/usr/sbin:$PATH setsid tini-static -s -- dockerd \
     --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$pid_file" \
     -H "unix://$socket" --init-path "$tools/usr/bin/tini-static" \
     --userland-proxy-path "$tools/usr/sbin/docker-proxy" --log-level warn \
-    >>"$folder/dockerd.log" 2>&1 </dev/null 9>&- &
+    >"$folder/dockerd.log" 2>&1 </dev/null 9>&- &
   tini=$!
   tries=0
   until ours version >/dev/null 2>&1; do
@@ -122,14 +128,15 @@ run_dockerd() {
 }
 
 describe() {
-  ours info --format "$subject: {{.ServerVersion}}, {{.Driver}}, cgroup v{{.CgroupVersion}}, $socket"
+  facts="{{.ServerVersion}}, {{.Driver}}, cgroup v{{.CgroupVersion}}"
+  ours info --format "$subject: $facts, $socket"
   [ "$(ours info --format '{{.Driver}}')" != vfs ] ||
     echo "$subject: $folder can carry no overlay, so every layer is a full copy: slow, large"
 }
 
 start() {
   if callers_engine; then
-    echo "$subject: one answers already, it is used: $(docker version --format '{{.Server.Version}}')"
+    docker version --format "$subject: one answers already, {{.Server.Version}}; it is used"
     return
   fi
   needs_debian "dockerd"
@@ -138,7 +145,8 @@ start() {
   exec 9>"$folder/lock"
   flock 9
   if ! { command -v iptables && command -v ip && command -v runc; } >/dev/null; then
-    step "installing $host_packages" install_host_packages
+    # shellcheck disable=SC2086  # a list
+    step "installing $host_packages" install $host_packages
   fi
   if [ ! -d "$tools" ]; then
     private_apt
@@ -167,6 +175,7 @@ case ${1:-} in
 start) start ;;
 stop) stop ;;
 env)
+  # shellcheck disable=SC2016  # the caller's PATH
   callers_engine || printf 'export PATH="%s:$PATH" DOCKER_HOST="%s" DOCKER_CONFIG="%s"\n' \
     "$tools/usr/bin" "unix://$socket" "$tools/config"
   ;;

@@ -21,7 +21,9 @@ label_of() { docker image inspect --format "{{index .Config.Labels \"$label\"}}"
 
 list() { sed '/^#/d; s/ *| */|/g' "$here/standins/images"; }
 
-hash() { (cd "$1" && find . -type f -exec sha256sum {} + | LC_ALL=C sort) | sha256sum | cut -c 1-12; }
+hash() { # FOLDER
+  (cd "$1" && find . -type f -exec sha256sum {} + | LC_ALL=C sort) | sha256sum | cut -c 1-12
+}
 
 stage_centrifugo() {
   mkdir "$stage/tools"
@@ -48,11 +50,6 @@ make_base() {
     docker import --change "LABEL $label=$1" "$stage/base.tar" "$base" && rm "$stage/base.tar"
 }
 
-install_mmdebstrap() {
-  apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
-    install -y --no-install-recommends mmdebstrap </dev/null
-}
-
 bake() (
   cd "$here/standins"
   # It would ask before it reads a context outside of its own folder.
@@ -61,16 +58,16 @@ bake() (
 )
 
 build() { # TARGET…
-  case " $* " in
-  *" centrifugo "*)
-    [ -e "$stage/tools/centrifugo" ] || fail "no centrifugo in the folder of tools; make local builds it"
+  case $* in
+  *centrifugo*)
+    [ -e "$stage/tools/centrifugo" ] || fail "no centrifugo in the folder that was given"
     ;;
   esac
   docker buildx version >/dev/null 2>&1 || fail "the docker here has no buildx"
   key=$(sha256sum <"$here/standins/base.sh" | cut -c 1-12)
   if [ "$(label_of "$base")" != "$key" ]; then
     needs_debian "a file system to start from"
-    command -v mmdebstrap >/dev/null || step "installing mmdebstrap" install_mmdebstrap
+    command -v mmdebstrap >/dev/null || step "installing mmdebstrap" install mmdebstrap
     step "Debian's minimal file system" make_base "$key"
   fi
   step "building $*" bake "$@"
@@ -93,9 +90,9 @@ show() {
   printf "$row" IMAGE VERSION "MADE OF" "DIFFERS FROM THE OFFICIAL ONE IN"
   list | while IFS='|' read -r target image _ made_of difference; do
     [ -n "$(label_of "$image")" ] || { made_of="not a stand-in" && difference=; }
-    version=$(grep -Eom 1 '[0-9]+\.[0-9.]*[0-9]' "$stage/$target.version" || echo '?')
+    version=$(grep -Eo '[0-9]+\.[0-9.]*[0-9]' "$stage/$target.version" | head -n 1)
     # shellcheck disable=SC2059
-    printf "$row" "$image" "$version" "$made_of" "$difference"
+    printf "$row" "$image" "${version:-?}" "$made_of" "$difference"
   done
 }
 
@@ -107,6 +104,6 @@ missing=$(list | while IFS='|' read -r target image _; do
   [ -z "$there" ] || [ "$there" = "$recipe" ] || echo "$target"
 done)
 # shellcheck disable=SC2086  # a list
-[ -z "$missing" ] || build $(echo $missing)
+[ -z "$missing" ] || build $missing
 ask_versions
 show

@@ -1,5 +1,7 @@
 # shellcheck shell=sh
-# Sourced by engine.sh and standins.sh: one line for each thing that takes time, one for what is missing.
+# Sourced by engine.sh and standins.sh: one line for each thing that takes time, one for what is
+# missing.
+# shellcheck disable=SC2154  # subject and log are the caller's
 
 fail() {
   echo "$subject: $*" >&2
@@ -23,6 +25,11 @@ needs_debian() {
   [ "$(id -u)" = 0 ] || fail "needs root, for $1"
   { [ -e /etc/debian_version ] && command -v apt-get >/dev/null; } ||
     fail "needs Debian, whose packages it is made of"
+}
+
+install() { # PACKAGE…
+  apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
+    install -y --no-install-recommends "$@" </dev/null
 }
 
 # The host's own mirror, in whichever format its sources are written.

@@ -2,7 +2,7 @@
 # base.sh MIRROR: the file system under every stand-in, as a tar: what a Debian slim image holds.
 set -eu
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
-# Valid-Until: the release files of a frozen mirror are past it. No fsync: nobody needs half an image.
+# Valid-Until: the release files of a frozen mirror are past it. No fsync: half an image is none.
 exec mmdebstrap --quiet --variant=minbase --keyring=$keys \
   --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
   --aptopt='Acquire::Retries "3"' --aptopt='APT::Install-Recommends "false"' \

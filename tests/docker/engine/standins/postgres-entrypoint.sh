@@ -18,7 +18,7 @@ from_file() { # NAME DEFAULT
 
 docker_process_sql() { # for the scripts too
   PGHOST='' PGHOSTADDR='' psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --no-password \
-    --no-psqlrc ${POSTGRES_DB:+--dbname "$POSTGRES_DB"} "$@"
+    --no-psqlrc --dbname "$POSTGRES_DB" "$@"
 }
 
 run_scripts() {
@@ -56,8 +56,7 @@ initialize() {
   PGUSER=${PGUSER:-$POSTGRES_USER} pg_ctl -D "$PGDATA" -w \
     -o "$(printf '%q ' "${@:2}" -c listen_addresses='' -p "${PGPORT:-5432}")" start
   if [ "$POSTGRES_DB" != postgres ]; then
-    POSTGRES_DB='' docker_process_sql --dbname postgres -v db="$POSTGRES_DB" \
-      <<<'CREATE DATABASE :"db";'
+    docker_process_sql --dbname postgres -v db="$POSTGRES_DB" <<<'CREATE DATABASE :"db";'
   fi
   run_scripts
   PGUSER=${PGUSER:-postgres} pg_ctl -D "$PGDATA" -m fast -w stop
