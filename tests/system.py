@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -34,8 +35,15 @@ class System:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
-    def environment(self) -> dict[str, str]:
-        return self.instance.environment()
+    def redis_url(self) -> str:
+        return self.instance.redis_url("operator")
+
+    @property
+    def owner_dsn(self) -> str:
+        given = self.instance.environment()
+        login = f"{given['POSTGRES_USER']}:{quote(given['POSTGRES_PASSWORD'], safe='')}"
+        where = f"{LOOPBACK}:{self.instance.postgres_port}/{given['POSTGRES_DB']}"
+        return f"postgresql://{login}@{where}"
 
     def start(self) -> None:
         """Also again, on the same data."""

@@ -11,7 +11,7 @@ pid_file=$folder/dockerd.pid
 before=$folder/before
 log=$folder/engine.log
 subject="Docker engine"
-# shellcheck source=tests/docker/engine/steps.sh
+# shellcheck source-path=SCRIPTDIR source=steps.sh
 . "$here/steps.sh"
 
 # Not the host's release: its Docker may be years older (start_interval needs 25). These run on an
@@ -67,16 +67,17 @@ unpack() {
     mv "$tools.new" "$tools" && rm -rf "$folder/apt"
 }
 
+# A dockerd that was killed left its changes in place, but no reboot does.
+remembered() { cmp -s "$before/boot" /proc/sys/kernel/random/boot_id; }
+
 remember() { # what dockerd is going to change on the host
-  boot=$(cat /proc/sys/kernel/random/boot_id)
-  # A dockerd that was killed left its changes in place; after a reboot nothing of it is left.
-  [ "$(cat "$before/boot" 2>/dev/null)" != "$boot" ] || return 0
+  ! remembered || return 0
   rm -rf "$before" "$folder/exec" && mkdir "$before"
   iptables-save >"$before/iptables"
   ip6tables-save >"$before/ip6tables" 2>/dev/null || rm "$before/ip6tables"
   sysctls >"$before/sysctls"
   bridges >"$before/bridges"
-  echo "$boot" >"$before/boot"
+  cat /proc/sys/kernel/random/boot_id >"$before/boot"
 }
 
 sysctls() {
@@ -99,7 +100,7 @@ rules_before() { # iptables|ip6tables
 }
 
 restore() {
-  [ -d "$before" ] || return 0
+  remembered || return 0
   rules_before iptables | iptables-restore
   [ ! -e "$before/ip6tables" ] || rules_before ip6tables | ip6tables-restore
   while read -r name value; do echo "$value" >"/proc/sys/$name"; done <"$before/sysctls"

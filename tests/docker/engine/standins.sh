@@ -7,7 +7,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 subject="Stand-ins"
 label=pipeline.stand-in
 base=pipeline-stand-in/base:forky
-# shellcheck source=tests/docker/engine/steps.sh
+cache=${XDG_CACHE_HOME:-$HOME/.cache}
+# shellcheck source-path=SCRIPTDIR source=steps.sh
 . "$here/steps.sh"
 
 [ $# = 1 ] || fail "standins.sh TOOLS_DIR, the folder of the centrifugo that was built"
@@ -71,6 +72,7 @@ build() { # TARGET…
     step "Debian's minimal file system" make_base "$key"
   fi
   step "building $*" bake "$@"
+  docker image prune --force --filter "label=$label" >/dev/null
 }
 
 ask_versions() { # all at once: a container takes half a second
@@ -96,6 +98,10 @@ show() {
   done
 }
 
+# Where there is no flock, two at once only do the work twice.
+mkdir -p "$cache"
+exec 9>"$cache/pipeline-stand-ins.lock"
+! command -v flock >/dev/null || flock 9
 stage_centrifugo "$1"
 stage_host
 recipe=$(hash "$here/standins")-$(hash "$stage")

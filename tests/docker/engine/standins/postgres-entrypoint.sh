@@ -76,7 +76,9 @@ prepare_folders() {
 }
 
 case ${1:-} in -*) set -- postgres "$@" ;; esac
-if [ "${1:-}" = postgres ]; then
+case "${1:-} ${2:-}" in
+*' --version' | *' -V' | *' --help' | *' -?') ;;
+'postgres '*)
   if mountpoint -q /var/lib/postgresql/data; then
     echo "Error: since 18 the volume belongs at /var/lib/postgresql, not below it" >&2
     exit 1
@@ -91,5 +93,6 @@ if [ "${1:-}" = postgres ]; then
     from_file POSTGRES_INITDB_ARGS ''
     initialize "$@"
   fi
-fi
+  ;;
+esac
 exec "$@"
