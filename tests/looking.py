@@ -17,7 +17,7 @@ class _Following(Connection):
     async def _connect(self) -> None:
         url = urlsplit(self._where())
         self.host, self.port = url.hostname or "", url.port or 6379
-        await super()._connect()
+        await super()._connect()  # type: ignore[no-untyped-call]  # redis-py types most of itself
 
 
 def look(url: str | Callable[[], str]) -> Any:

@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from tests.chromium import Chromium, find_chromium
-from tests.system import System
+from tests.target import Target
 from tests.waiting import wait_until
 
 # One event loop and one browser for all; the first test may have to install a Chromium.
@@ -44,7 +44,7 @@ async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(browser: Browser, system: System) -> AsyncIterator[Page]:
+async def page(browser: Browser, system: Target) -> AsyncIterator[Page]:
     """An open page that is live and has its prices."""
     async with await browser.new_context(
         base_url=system.url, locale="en-US", timezone_id=VIEWER_ZONE
@@ -124,7 +124,7 @@ async def test_an_unknown_stock_is_answered_with_the_apis_own_words(page: Page) 
 
 
 async def test_the_page_loads_without_an_error_or_a_refused_resource(
-    browser: Browser, system: System
+    browser: Browser, system: Target
 ) -> None:
     async with await browser.new_context(base_url=system.url) as context:
         page = await context.new_page()
@@ -137,7 +137,7 @@ async def test_the_page_loads_without_an_error_or_a_refused_resource(
 
 
 async def test_the_documentation_page_shows_the_apis_operations(
-    browser: Browser, system: System
+    browser: Browser, system: Target
 ) -> None:
     async with await browser.new_context(base_url=system.url) as context:
         page = await context.new_page()
@@ -150,7 +150,7 @@ async def test_the_documentation_page_shows_the_apis_operations(
 
 
 async def test_the_page_recovers_by_itself_after_centrifugo_was_killed(
-    page: Page, system: System
+    page: Page, system: Target
 ) -> None:
     await page.evaluate(RECORD_STATES)
     system.kill("centrifugo")

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.outside import Outside, in_us, outside
-from tests.system import System
+from tests.target import Target
 from tests.waiting import wait_until
 
 SIX = {"AAPL", "AMZN", "DIS", "MSFT", "NFLX", "TSLA"}
@@ -17,7 +17,7 @@ FIRST_PRICES = 30.0  # seconds after the system is ready
 
 
 @pytest.fixture(name="outside")
-async def whole_system(system: System) -> AsyncIterator[Outside]:
+async def whole_system(system: Target) -> AsyncIterator[Outside]:
     async with outside(system) as there:
         yield there
 

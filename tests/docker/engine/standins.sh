@@ -12,6 +12,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}
 . "$here/steps.sh"
 
 [ $# = 1 ] || fail "standins.sh TOOLS_DIR, the folder of the centrifugo that was built"
+[ -d "$1" ] || fail "no folder $1"
 docker version >/dev/null 2>&1 || fail "no engine answers; engine.sh starts one"
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
@@ -72,7 +73,6 @@ build() { # TARGET…
     step "Debian's minimal file system" make_base "$key"
   fi
   step "building $*" bake "$@"
-  docker image prune --force --filter "label=$label" >/dev/null
 }
 
 ask_versions() { # all at once: a container takes half a second
