@@ -225,11 +225,10 @@ async def _status_is(api: Api, address: str, status: int) -> bool:
 
 async def _refuses(api: Api) -> bool:
     try:
-        async with aiohttp.ClientSession() as other:
-            await other.get(api.url)
+        async with aiohttp.ClientSession() as other, other.get(api.url):
+            return False
     except aiohttp.ClientConnectionError:
         return True
-    return False
 
 
 async def _owner_runs(server: PostgresServer, sql: str) -> None:
