@@ -49,7 +49,7 @@ def stack() -> Iterator[Stack]:
         stack.start()
         yield stack
     finally:
-        stack.remove()
+        stack.remove("--rmi", "local")
 
 
 @dataclass(frozen=True)

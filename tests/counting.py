@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 
 from tests.market import STOCKS, Position, Said, halves
-from tests.outside import Outside
+from tests.outside import PATIENCE, Outside
 from tests.waiting import wait_until
-
-PATIENCE = 30.0  # seconds: whoever was killed last has to start again, and to catch up
 
 COUNT = """
 SELECT count(*) AS rows, count(DISTINCT event_id) AS ids,
@@ -61,6 +59,8 @@ async def at_both_ends(outside: Outside) -> Position:
     await wait_until(up_to_date, PATIENCE, f"{market.newest} in the feed")
     position = await market.position()
     await outside.is_stored(position)
+    # The newest row may be one writer's, while another has older ones in hand.
+    await wait_until(lambda: market.is_done("writer", position), PATIENCE)
     return position
 
 

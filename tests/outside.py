@@ -65,6 +65,16 @@ class Outside:
 
         await wait_until(live, PATIENCE, f"a tick as new as {position}")
 
+    async def is_back(self, name: str) -> None:
+        """Return once what was appended since is where the one that was away has to bring it."""
+        since = await self.market.position()
+        if name in ("writer", "postgres"):
+            await self.is_stored(since)
+        elif name == "api":
+            await wait_until(lambda: self.get("/api/status"), PATIENCE)
+        else:
+            await self.is_live(since)
+
 
 @asynccontextmanager
 async def outside(system: Target) -> AsyncIterator[Outside]:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from local.instance import LOOPBACK, read_dotenv
-from tests.docker.cli import Container, docker, docker_all, inspect
+from tests.docker.cli import Container, DockerFailed, docker, docker_all, inspect
 from tests.processes import alive
 from tests.servers import free_ports
 from tests.services import ROOT
@@ -51,6 +51,12 @@ class Stack:
         return [name for name in self.configuration["services"] if name not in self.left_out]
 
     @property
+    def built(self) -> list[str]:
+        """Services whose image is made from this checkout."""
+        services = self.configuration["services"]
+        return [name for name in self.services if "build" in services[name]]
+
+    @property
     def redis_url(self) -> str:
         return self.redis_url_of("operator")
 
@@ -69,8 +75,13 @@ class Stack:
 
     def address(self, service: str, network: str = "data") -> str:
         """Where this machine reaches it now; the engine's bridges are this machine's own."""
-        if found := self.one(service).addresses[network]:
-            return found
+        try:
+            found = [each.addresses.get(network) for each in self.containers(service)]
+        except DockerFailed:  # it was removed between two looks
+            found = []
+        for address in found:
+            if address:
+                return address
         raise ConnectionRefusedError(f"{service} has no address at the moment")
 
     def start(self) -> None:
@@ -127,12 +138,16 @@ class Stack:
         return {service: health for service, health in found.items() if health != "healthy"}
 
     def output(self) -> str:
-        words = ("compose", "--project-name", self.project, "logs", "--no-color", "--tail", LINES)
-        return docker_all(*words, variables=self._variables)
+        return self.screen("logs", "--no-color", "--tail", LINES)
 
-    def remove(self) -> None:
+    def screen(self, *words: str) -> str:
+        """All that a command of Compose shows, complaints too."""
+        command = ("compose", "--project-name", self.project, *words)
+        return docker_all(*command, variables=self._variables)
+
+    def remove(self, *words: str) -> None:
         """Containers, networks and data of this project and of no other."""
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "1", *words)
 
     def _stand_ins(self) -> bool:
         return bool(docker("image", "ls", "--quiet", "--filter", f"label={STAND_IN}"))

@@ -10,11 +10,10 @@ import pytest
 
 from tests.counting import at_both_ends, count, further, said
 from tests.market import STOCKS, Said
-from tests.outside import Outside, outside
+from tests.outside import PATIENCE, Outside, outside
 from tests.target import Target
 from tests.waiting import wait_until
 
-BACK = 20.0  # seconds in which a killed process must be at work again
 GAP = re.compile(r'"event":"bridge.gap".*"reason":"(\w+)","seconds":([\d.]+)')
 
 
@@ -34,7 +33,7 @@ async def test_what_was_published_is_stored_once_whichever_reader_or_server_dies
         async with market.trading():
             for name in ("writer", "forwarder", "api", "centrifugo", "nginx", "postgres"):
                 await asyncio.to_thread(outside.system.kill, name)
-                await is_back(outside, name)
+                await outside.is_back(name)
         last = await market.sign()
     after = await at_both_ends(outside)
 
@@ -66,17 +65,6 @@ async def test_what_was_appended_is_stored_once_and_the_hole_is_said_when_bridge
     assert counted.ours == counted.numbers
 
 
-async def is_back(outside: Outside, name: str) -> None:
-    """Return once what was appended after the death is where the dead one has to bring it."""
-    since = await outside.market.position()
-    if name in ("writer", "postgres"):
-        await outside.is_stored(since)
-    elif name == "api":
-        await wait_until(lambda: outside.get("/api/status"), BACK)
-    else:
-        await outside.is_live(since)
-
-
 async def dies_and_says_its_gap(outside: Outside, name: str, reason: str) -> None:
     known = (await outside.get("/api/status"))["bridge_gaps"]["count"]
     before = GAP.findall(outside.system.output())
@@ -86,7 +74,7 @@ async def dies_and_says_its_gap(outside: Outside, name: str, reason: str) -> Non
     def logged() -> list[tuple[str, str]]:
         return [gap for gap in GAP.findall(outside.system.output()) if gap not in before]
 
-    [(cause, length)] = await wait_until(logged, BACK, "bridge.gap in the log")
+    [(cause, length)] = await wait_until(logged, PATIENCE, "bridge.gap in the log")
     seconds = float(length)
     assert cause == reason
     assert 0 < seconds < monotonic() - began
@@ -96,7 +84,7 @@ async def dies_and_says_its_gap(outside: Outside, name: str, reason: str) -> Non
         gaps = status and status["bridge_gaps"]
         return gaps if gaps and gaps["count"] > known else None
 
-    gaps = await wait_until(shown, BACK, "the gap in the status")
+    gaps = await wait_until(shown, PATIENCE, "the gap in the status")
     assert gaps["count"] == known + 1
     assert (gaps["last"]["reason"], float(gaps["last"]["seconds"])) == (reason, seconds)
     await outside.is_live(await outside.market.position())
