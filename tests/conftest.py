@@ -42,9 +42,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The system as containers, started once; only tests that ask for it need an engine."""
     stack = Stack()
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and stack.left_out:
+        terminal.write_line(f"left out, for want of an image: {', '.join(stack.left_out)}")
     try:
         stack.start()
         yield stack

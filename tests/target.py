@@ -21,6 +21,12 @@ class Target(Protocol):
     def kill(self, name: str) -> None:
         """SIGKILL to redis, bridge, writer …; it is gone, or back already, when this returns."""
 
+    def take_away(self, name: str) -> None:
+        """Stop it; it stays away."""
+
+    def bring_back(self, name: str) -> None:
+        """Start it again."""
+
     def wait_ready(self, limit: float = ...) -> None:
         """Return once all of it is there and well."""
 

@@ -123,6 +123,12 @@ class Stack:
                 raise TimeoutError(f"{name} ({pid}) survived")
             time.sleep(POLL_EVERY)
 
+    def take_away(self, name: str) -> None:
+        self.compose("stop", name)
+
+    def bring_back(self, name: str) -> None:
+        self.compose("start", name)
+
     def wait_ready(self, limit: float = 60.0) -> None:
         deadline = time.monotonic() + limit
         while unwell := self.unwell():

@@ -118,14 +118,24 @@ async def test_an_unknown_path_is_a_problem_that_a_program_can_read(
     assert {"type", "title", "detail"} <= problem.keys()
 
 
-async def test_a_killed_api_is_a_502_in_json_and_then_back(outside: Outside) -> None:
-    await asyncio.to_thread(outside.system.kill, "api")
-    async with outside.http.get("/api/health") as answer:
-        assert answer.status == 502
-        assert answer.content_type == "application/problem+json"
-        assert (await answer.json(content_type=None))["status"] == 502
-        assert answer.headers["Retry-After"]
-    async with outside.http.get("/") as page:
-        assert page.status == 200
+async def test_an_api_that_is_away_is_a_problem_in_json_and_then_it_is_back(
+    outside: Outside,
+) -> None:
+    await asyncio.to_thread(outside.system.take_away, "api")
+    try:
 
+        async def refused() -> bool:
+            """Until its name is gone too, a container's address may be asked in vain: 504."""
+            async with outside.http.get("/api/health") as answer:
+                assert answer.status in {502, 504}
+                assert answer.content_type == "application/problem+json"
+                assert (await answer.json(content_type=None))["status"] == answer.status
+                assert answer.headers["Retry-After"]
+                return answer.status == 502
+
+        await wait_until(refused, limit=20)
+        async with outside.http.get("/") as page:
+            assert page.status == 200
+    finally:
+        await asyncio.to_thread(outside.system.bring_back, "api")
     assert await wait_until(lambda: outside.get("/api/health"), limit=15) == {"status": "ok"}
