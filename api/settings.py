@@ -2,15 +2,16 @@
 
 from datetime import timedelta
 
-from pydantic import Field, PositiveInt, PostgresDsn
+from pydantic import Field, PositiveInt
 
+from pipeline.addresses import PostgresUrl
 from pipeline.settings import Names, Seconds, Settings
 
 
 class ApiSettings(Settings):
     """PostgreSQL has the history; Redis is asked for the status only."""
 
-    postgres_dsn: PostgresDsn = Field(
+    postgres_dsn: PostgresUrl = Field(
         description="PostgreSQL, as postgresql://user:password@host:port/database"
     )
     stream_groups: Names = Field(

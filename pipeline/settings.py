@@ -1,12 +1,15 @@
 """Settings: what a service reads from its environment, once, frozen."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, RedisDsn
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pipeline.addresses import RedisUrl
 
 
 def _seconds(value: object) -> object:
@@ -24,11 +27,19 @@ def _not_negative(value: timedelta) -> timedelta:
     return value
 
 
+def _in_a_folder(path: Path) -> Path:
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ValueError("must be in a folder that is there and may be written to")
+    return path
+
+
 def _names(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(name for part in value.split(",") if (name := part.strip()))
 
+
+LONGEST_BLOCK = timedelta(seconds=5)  # below the time after which a silent Redis counts as dead
 
 Seconds = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_not_negative)]
 """A duration, written as a plain number of seconds."""
@@ -42,9 +53,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
-    redis_url: RedisDsn = Field(description="Redis or Valkey, as redis://user:password@host:port/0")
+    redis_url: RedisUrl = Field(description="Redis or Valkey, as redis://user:password@host:port/0")
     stream: str = Field("ticks", min_length=1, description="key of the tick stream")
-    heartbeat_file: Path | None = Field(
+    heartbeat_file: Annotated[Path, AfterValidator(_in_a_folder)] | None = Field(
         None, description="file to touch after progress, for a health check to read its age"
     )
 
@@ -63,5 +74,8 @@ class StreamSettings(Settings):
     )
     batch: PositiveInt = Field(5000, description="entries asked of Redis in one read")
     block: Seconds = Field(
-        timedelta(seconds=2), description="seconds a read waits on an idle stream"
+        timedelta(seconds=2),
+        gt=timedelta(0),
+        le=LONGEST_BLOCK,
+        description="seconds a read waits on an idle stream",
     )

@@ -2,15 +2,16 @@
 
 from datetime import timedelta
 
-from pydantic import Field, PositiveInt, PostgresDsn
+from pydantic import Field, PositiveInt
 
+from pipeline.addresses import PostgresUrl
 from pipeline.settings import Seconds, StreamSettings
 
 
 class WriterSettings(StreamSettings):
     """Where the table is, and how much one bulk insert takes."""
 
-    postgres_dsn: PostgresDsn = Field(description="PostgreSQL, as postgresql://writer:…@host/db")
+    postgres_dsn: PostgresUrl = Field(description="PostgreSQL, as postgresql://writer:…@host/db")
     flush_interval: Seconds = Field(
         timedelta(seconds=5), description="seconds between two bulk inserts"
     )
