@@ -47,6 +47,9 @@ def main(arguments: list[str]) -> int:
     except PermissionError as problem:
         say(f"\nno right to use {problem.filename}: it is another user's", to=sys.stderr)
         return 1
+    except OSError as problem:  # a full disk, a file system that may only be read
+        say(f"\n{problem.filename or 'this machine'}: {problem.strerror}", to=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         say("\nstopped; nothing is left running", to=sys.stderr)
         return INTERRUPTED

@@ -76,7 +76,8 @@ def _parse_arguments(service: str, settings_class: type[Settings]) -> None:
     sentence = sys.modules["__main__"].__doc__
     rows = []
     for name, field in settings_class.model_fields.items():
-        default = "required" if field.is_required() else f"default {_shown(field.get_default())}"
+        usual = _shown(field.get_default(call_default_factory=True))
+        default = "required" if field.is_required() else f"default {usual}"
         rows.append(f"  {name.upper():<20} {field.description} ({default})")
     argparse.ArgumentParser(
         prog=f"python -m {service}",

@@ -1,22 +1,22 @@
 """Settings: what a service reads from its environment, once, frozen."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
     PositiveInt,
-    PostgresDsn,
-    RedisDsn,
     SecretStr,
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pipeline.addresses import PostgresUrl, RedisUrl, with_password
 
 
 def _seconds(value: object) -> object:
@@ -34,6 +34,12 @@ def _not_negative(value: timedelta) -> timedelta:
     return value
 
 
+def _in_a_folder(path: Path) -> Path:
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ValueError("must be in a folder that is there and may be written to")
+    return path
+
+
 def _names(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -43,24 +49,13 @@ def _names(value: object) -> object:
 SECRETS = Path("/run/secrets")
 """Where containers find secrets that are files."""
 
+LONGEST_BLOCK = timedelta(seconds=5)  # below the time after which a silent Redis counts as dead
+
 Seconds = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_not_negative)]
 """A duration, written as a plain number of seconds."""
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), Field(min_length=1)]
 """Names separated by commas."""
-
-
-def _with_password(address: str, password: str) -> str:
-    """The address with the password for the user it names; its own one wins."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:  # its own check says better what is wrong with it
-        return address
-    if not parts.username or parts.password:
-        return address
-    host = parts.netloc.rpartition("@")[2]
-    login = f"{parts.username}:{quote(password, safe='')}"
-    return parts._replace(netloc=f"{login}@{host}").geturl()
 
 
 class Settings(BaseSettings):
@@ -72,12 +67,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
-    redis_url: RedisDsn = Field(description="Redis or Valkey, as redis://user:password@host:port/0")
+    redis_url: RedisUrl = Field(description="Redis or Valkey, as redis://user:password@host:port/0")
     redis_password: SecretStr | None = Field(
         None, description="the user's password, if REDIS_URL names a user without one"
     )
     stream: str = Field("ticks", min_length=1, description="key of the tick stream")
-    heartbeat_file: Path | None = Field(
+    heartbeat_file: Annotated[Path, AfterValidator(_in_a_folder)] | None = Field(
         None, description="file to touch after progress, for a health check to read its age"
     )
 
@@ -90,7 +85,7 @@ class Settings(BaseSettings):
             ("postgres_dsn", "postgres_password"),
         ):
             if found.get(address) and found.get(password):
-                found[address] = _with_password(str(found[address]), found[password])
+                found[address] = with_password(str(found[address]), found[password])
         return found
 
     def helper_key(self, *parts: str) -> str:
@@ -101,7 +96,7 @@ class Settings(BaseSettings):
 class PostgresSettings(Settings):
     """Where the table is."""
 
-    postgres_dsn: PostgresDsn = Field(
+    postgres_dsn: PostgresUrl = Field(
         description="PostgreSQL, as postgresql://user:password@host:port/database"
     )
     postgres_password: SecretStr | None = Field(
@@ -119,5 +114,8 @@ class StreamSettings(Settings):
     )
     batch: PositiveInt = Field(5000, description="entries asked of Redis in one read")
     block: Seconds = Field(
-        timedelta(seconds=2), description="seconds a read waits on an idle stream"
+        timedelta(seconds=2),
+        gt=timedelta(0),
+        le=LONGEST_BLOCK,
+        description="seconds a read waits on an idle stream",
     )

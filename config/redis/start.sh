@@ -24,14 +24,14 @@ api=$(secret REDIS_API_PASSWORD)
 keys='~ticks ~{ticks}:*'
 channels='&NYSE &NASDAQ'
 hello='+ping +hello +client|setinfo +client|setname'   # what client libraries say at first
-read_group="+xreadgroup +xgroup|create +xack +xadd +eval"
+read_group="+xreadgroup +xgroup|create +xack +xlen +eval (~{ticks}:dead:* +xadd)"
 
 # `default` is whoever gives no name: anybody with a shell in the network may look at the prices, and at nothing else.
 default="on nopass resetchannels $channels resetkeys -@all +ping +hello +quit +reset +subscribe +unsubscribe"
 at_first=$default
 # Redis 8.0 and older replay their log as this user, and drop what a script appended unless it may do that (redis issue
-# 14541). So it may, by the operator's password, until the log is read. Valkey's own replay asks nobody.
-if command -v redis-cli >/dev/null; then
+# 14541). So it may, by the operator's password, until the log is read. Valkey's replay asks nobody.
+if [ "${1##*/}" = redis-server ]; then
   at_first="on >$operator ~* &* +@all"
   (
     export REDISCLI_AUTH="$operator"
@@ -45,7 +45,7 @@ cat > "$users" <<USERS
 user default $at_first
 user operator on >$operator ~* &* +@all
 user generator on >$generator $channels $hello +publish
-user bridge on >$bridge $keys $channels $hello +subscribe +script|load +evalsha +xinfo|stream +xinfo|groups +xpending +xtrim +xadd +get +set +del +pexpire
+user bridge on >$bridge $keys $channels $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xadd +get +set +del +pexpire
 user forwarder on >$forwarder $keys $hello $read_group
 user writer on >$writer $keys $hello $read_group
 user api on >$api %R~ticks %R~{ticks}:* $hello +xinfo|stream +xinfo|groups +xpending +xrange +xlen

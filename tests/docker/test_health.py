@@ -9,7 +9,7 @@ from tests.docker.stack import Stack
 from tests.outside import Outside
 from tests.waiting import wait_until
 
-LOOPS = {"bridge", "forwarder", "writer"}
+LOOPS = {"generator", "bridge", "forwarder", "writer"}
 NOTICED = 90.0  # seconds: 20 without progress, then three checks in a row, 10 apart
 
 

@@ -8,7 +8,11 @@ from urllib.parse import unquote
 import pytest
 from pydantic import ValidationError
 
+from bridge.settings import BridgeSettings
+from forwarder.settings import ForwarderSettings
+from generator.settings import GeneratorSettings
 from pipeline.settings import Names, PostgresSettings, Seconds, Settings, StreamSettings
+from writer.settings import WriterSettings
 
 REDIS_URL = "redis://user:secret@127.0.0.1:6379/0"
 POSTGRES_DSN = "postgresql://user:secret@127.0.0.1:5432/db"
@@ -118,13 +122,66 @@ def test_every_fault_is_named_at_once(environment: pytest.MonkeyPatch) -> None:
     assert _faults() == {"redis_url", "batch", "interval"}
 
 
+@pytest.mark.parametrize(
+    "address", ["redis://h/abc", "redis://h/0?db=3", "redis://h/0#1", "redis://h/1/2"]
+)
+def test_an_address_that_two_readers_would_read_differently_is_refused(
+    environment: pytest.MonkeyPatch, address: str
+) -> None:
+    environment.setenv("REDIS_URL", address)
+    assert _faults() == {"redis_url"}
+
+
+@pytest.mark.parametrize("address", ["redis://h", "redis://[::1]:6380/3", "rediss://u:p@h:1/0"])
+def test_other_addresses_are_not(environment: pytest.MonkeyPatch, address: str) -> None:
+    environment.setenv("REDIS_URL", address)
+    assert str(SomeSettings().redis_url).startswith(address)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BLOCK", "10"),  # as long as a reply may take: each idle read would be an outage
+        ("BLOCK", "0"),  # for ever
+        ("HEARTBEAT_FILE", "/nowhere/alive"),
+    ],
+)
+def test_a_value_that_cannot_work_is_named(
+    environment: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    environment.setenv(name, value)
+    assert _faults() == {name.lower()}
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "value"),
+    [
+        (GeneratorSettings, "GENERATOR_HZ", "1e308"),
+        (BridgeSettings, "BRIDGE_LEASE", "0"),
+        (WriterSettings, "POSTGRES_DSN", "postgresql://h/d?sslmode=banana"),
+        (ForwarderSettings, "CENTRIFUGO_API_KEY", "two\nlines"),
+    ],
+)
+def test_a_value_that_a_service_cannot_work_with_is_named(
+    environment: pytest.MonkeyPatch, service: type[Settings], name: str, value: str
+) -> None:
+    environment.setenv("POSTGRES_DSN", "postgresql://h/d?sslmode=require")
+    environment.setenv("CENTRIFUGO_API_URL", "http://h:9000/api")
+    environment.setenv("CENTRIFUGO_API_KEY", "a key")
+    service()
+    environment.setenv(name, value)
+    with pytest.raises(ValidationError) as caught:
+        service()
+    assert [error["loc"][0] for error in caught.value.errors()] == [name.lower()]
+
+
 def test_helper_keys_share_the_hash_tag_of_the_stream() -> None:
     assert Settings(stream="t").helper_key("dead", "writer") == "{t}:dead:writer"
 
 
-def test_a_path_is_a_path(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("HEARTBEAT_FILE", "/somewhere/alive")
-    assert SomeSettings().heartbeat_file == Path("/somewhere/alive")
+def test_a_path_is_a_path(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("HEARTBEAT_FILE", str(tmp_path / "alive"))
+    assert SomeSettings().heartbeat_file == tmp_path / "alive"
 
 
 def _faults() -> set[str]:
