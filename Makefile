@@ -1,15 +1,23 @@
 # The verbs of this repository. Variables go through: GENERATOR_HZ=1042 make up, make local HTTP_PORT=8090.
 python := .run/venv/bin/python
 
-.PHONY: up local test lint bench lock clean install-dev
+.PHONY: up local test test-docker lint bench lock secrets zip clean install-dev
 
-up: local                  # without Docker, for now
+up:                        # in Docker, if an engine answers and the images can be had; else without. Ctrl-C stops it all
+	@if docker info >/dev/null 2>&1 && docker compose pull --quiet --ignore-buildable --policy missing; then \
+	  exec docker compose up --build; \
+	else \
+	  echo "no Docker engine with the images: starting without Docker"; exec python3 -m local; \
+	fi
 
 local:                     # the system as local processes; Ctrl-C stops it
 	@python3 -m local
 
 test: install-dev          # every test, on real servers; make test ARGS='-k writer'
 	$(python) -m pytest $(ARGS)
+
+test-docker: install-dev   # the same system by docker compose; starts an engine where none answers
+	sh tests/docker/run.sh $(ARGS)
 
 lint: install-dev
 	$(python) -m ruff check
@@ -31,6 +39,15 @@ lock: install-dev          # remake the lock files from what is asked for
 	$(compile) --no-deps local/requirements-servers.in -o local/requirements-servers.txt
 	$(compile) local/requirements-go.in -o local/requirements-go.txt
 	$(compile) local/requirements-node.in -o local/requirements-node.txt
+
+secrets:                   # random passwords for compose.production.yaml, those that are missing
+	@mkdir -p -m 700 secrets
+	@for name in $$(sed -n 's/^  \([a-z_]*\): {file: .*password"}$$/\1/p; s/^  \([a-z_]*_key\): {file: .*api_key"}$$/\1/p' compose.production.yaml); do \
+	  [ -s secrets/$$name ] || openssl rand -hex 24 >secrets/$$name; \
+	done; chmod 644 secrets/*; ls secrets   # readable by the containers' users; the folder is closed
+
+zip:                       # the repository as it is committed
+	git archive --format=zip --prefix=tick-pipeline/ -o tick-pipeline.zip HEAD
 
 clean:                     # all that was installed or stored here, data too
 	rm -rf .run web/vendor web/node_modules

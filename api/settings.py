@@ -2,17 +2,14 @@
 
 from datetime import timedelta
 
-from pydantic import Field, PositiveInt, PostgresDsn
+from pydantic import Field, PositiveInt
 
-from pipeline.settings import Names, Seconds, Settings
+from pipeline.settings import Names, PostgresSettings, Seconds
 
 
-class ApiSettings(Settings):
+class ApiSettings(PostgresSettings):
     """PostgreSQL has the history; Redis is asked for the status only."""
 
-    postgres_dsn: PostgresDsn = Field(
-        description="PostgreSQL, as postgresql://user:password@host:port/database"
-    )
     stream_groups: Names = Field(
         ("forwarder", "writer"), description="consumer groups that the status tells about"
     )

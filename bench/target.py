@@ -23,11 +23,11 @@ class Target:
     @classmethod
     def from_environment(cls, http_port: int | None = None) -> "Target":
         port = http_port or int(os.environ.get("HTTP_PORT") or HTTP_PORT)
-        local = Instance(root=ROOT, http_port=port, data=ROOT / ".run" / str(port)).environment()
+        local = Instance(root=ROOT, http_port=port, data=ROOT / ".run" / str(port))
         return cls(
             http_port=port,
-            redis_url=os.environ.get("REDIS_URL") or local["REDIS_URL"],
-            postgres_dsn=os.environ.get("POSTGRES_DSN") or local["API_POSTGRES_DSN"],
+            redis_url=os.environ.get("REDIS_URL") or local.redis_url("operator"),
+            postgres_dsn=os.environ.get("POSTGRES_DSN") or local.postgres_dsn("api"),
             http_url=os.environ.get("HTTP_URL") or f"http://127.0.0.1:{port}",
         )
 

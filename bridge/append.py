@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from secrets import token_hex
 
@@ -74,7 +75,8 @@ class Appender:
         """Wait for the lease, then go on from what the stream says."""
         token = token_hex(8)
         waited = False
-        while (reply := await persist(partial(self._script.take, token), give_up)).status != "OK":
+        take = partial(self._script.take, token, self._batch)
+        while (reply := await persist(take, give_up)).status != "OK":
             if not waited:
                 emit("lease.held", position=reply.position)
             waited = True
@@ -126,11 +128,8 @@ class Appender:
         reply = await self._script.append(self._token, self._position, self._batch)
         self._counts["calls"] += 1
         if self._holds(reply):
-            added = reply.position - self._position
-            self._counts["appended"] += added
-            self._counts["refused"] += len(self._batch.ids) - added
             self._position = reply.position
-            self._batch = NOTHING
+            self._landed()
 
     def _holds(self, reply: Reply) -> bool:
         """Whether the stream was as expected and still ours; learns from the reply if not."""
@@ -146,22 +145,34 @@ class Appender:
 
         Says how many entries the stream has that aren't ours; below zero, how many it lost.
         """
-        last = id_pair(reply.last_id)
-        landed = {index for index, each in enumerate(self._batch.ids) if id_pair(each) <= last}
-        ours = len(landed - self._batch.too_long())
+        ours = self._landed() if reply.landed else 0
         strangers = reply.position - self._position - ours
-        self._counts["appended"] += ours
-        self._batch = self._batch.without(landed)
         self._position = reply.position
         self._ids.start_above(reply.last_id)
+        # Somebody else's id may be above those that are already given to what is in flight.
+        if self._batch.ids and id_pair(self._batch.ids[0]) <= id_pair(reply.last_id):
+            stamped = [self._ids.stamp(id_us(each), 1)[0] for each in self._batch.ids]
+            self._batch = replace(self._batch, ids=stamped)
         return strangers
+
+    def _landed(self) -> int:
+        """What was in flight is kept; says how many entries of the stream that makes."""
+        batch, self._batch = self._batch, NOTHING
+        refused = batch.refused()
+        for index, reason in refused.items():
+            entry = batch.ids[index].decode()
+            shown = {"entry": entry, "reason": reason, "message": repr(batch.messages[index][:80])}
+            emit("dead_letter", group="bridge", **shown)
+        self._counts["refused"] += len(refused)
+        self._counts["appended"] += len(batch.ids) - len(refused)
+        return len(batch.ids) - len(refused)
 
     async def _maintain(self) -> bool:
         """Once a second: trim, and keep the gaps that were said. False: there is news first."""
         now = asyncio.get_running_loop().time()
         if now - self._trimmed_at < TRIM_EVERY:
             return True
-        reply = await self._script.trim(self._token, self._position)
+        reply = await self._script.trim(self._token, self._position, self._batch)
         if not self._holds(reply):
             return False
         self._trimmed_at = now

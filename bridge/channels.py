@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import hiredis
@@ -14,8 +15,9 @@ from pipeline.events import emit
 from pipeline.outage import Outage, Stopped, persist
 
 PING_EVERY = 3.0
-SILENCE_LIMIT = 10.0  # then the socket is dead, whatever the kernel thinks
+UNANSWERED_LIMIT = 3  # questions in a row; then the socket is dead, whatever the kernel thinks
 CONFIRM_TIMEOUT = 5.0
+LEAVE_LIMIT = 1.0
 
 
 class Gap(NamedTuple):
@@ -42,14 +44,12 @@ class ChannelConnection(Connection):
         super().__init__()
         self._backlog = backlog
         self.heard_us = now_us()
-        self._heard_at = time.monotonic()
         self.confirmed = 0
         self.answer = asyncio.Event()
         self.refused: str | None = None
 
     def data_received(self, data: bytes) -> None:
         self.heard_us = received_us = now_us()
-        self._heard_at = time.monotonic()
         reader = self._reader
         reader.feed(data)
         items = []
@@ -61,17 +61,13 @@ class ChannelConnection(Connection):
         if messages:
             self._backlog.add(received_us, messages, len(data))
 
-    @property
-    def silent_s(self) -> float:
-        return time.monotonic() - self._heard_at
-
     def _note(self, items: list[object]) -> None:
         for item in items:
             if isinstance(item, hiredis.ReplyError):
                 self.refused = str(item)
                 self.answer.set()
-            elif isinstance(item, list) and item[0] == b"subscribe":
-                self.confirmed += 1
+            elif isinstance(item, list) and item[0] in (b"subscribe", b"unsubscribe"):
+                self.confirmed = item[2]
                 self.answer.set()
 
 
@@ -98,6 +94,7 @@ class Subscription:
                     self._on_gap(Gap(lost_us, self.since_us, "reconnect"))
                 self.ready.set()
                 await self._watch(connection, stop)
+                await self._leave(connection)
                 lost_us = connection.heard_us
                 connection.abort()
         except Stopped:
@@ -125,15 +122,27 @@ class Subscription:
         emit("bridge.subscribed", channels=channels)
         return connection
 
+    async def _leave(self, connection: ChannelConnection) -> None:
+        """Read all that was published until Redis says that no more is coming."""
+        connection.send("UNSUBSCRIBE")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_LIMIT):
+                while connection.confirmed and not connection.lost.is_set():
+                    connection.answer.clear()
+                    await _first(connection.answer, connection.lost)
+
     async def _watch(self, connection: ChannelConnection, stop: asyncio.Event) -> None:
         """Return when the connection is lost, silent for too long, or no longer wanted."""
         over = asyncio.ensure_future(_first(connection.lost, stop))
-        while not over.done():
+        unanswered = 0
+        while not over.done() and unanswered < UNANSWERED_LIMIT:
+            heard_us = connection.heard_us
             connection.send("PING")
             await asyncio.wait({over}, timeout=PING_EVERY)
-            if connection.silent_s > SILENCE_LIMIT:
-                emit("outage", neighbour="redis", reason="subscription is silent")
-                break
+            # Not in seconds: if it was us who slept, all that came meanwhile is still to be read.
+            unanswered = unanswered + 1 if connection.heard_us == heard_us else 0
+        if unanswered == UNANSWERED_LIMIT:
+            emit("outage", neighbour="redis", reason="subscription is silent")
         over.cancel()
 
 

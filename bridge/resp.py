@@ -96,7 +96,7 @@ async def open_connection(url: RedisDsn, make: Callable[[], P]) -> P:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             _, connection = await asyncio.get_running_loop().create_connection(
-                make, url.host or "localhost", url.port or 6379, ssl=tls
+                make, (url.host or "localhost").strip("[]"), url.port or 6379, ssl=tls
             )
     except (OSError, TimeoutError) as error:
         raise Outage("redis", str(error) or "no connection in time") from error

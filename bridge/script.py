@@ -1,6 +1,6 @@
 """StreamScript: stream.lua's verbs as calls, on a connection of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from pipeline.outage import Outage
 
 Argument = str | bytes | int
 MAX_MESSAGE = 64 << 10  # XINFO STREAM copies whole entries: larger ones would slow every append
+LETTER = 1 << 10  # bytes of it that are kept: enough to see whose it is
 
 
 class Reply(NamedTuple):
@@ -20,6 +21,7 @@ class Reply(NamedTuple):
     position: int
     last_id: bytes
     trimmed: int
+    landed: bool
 
 
 @dataclass
@@ -30,20 +32,20 @@ class Batch:
     channels: list[bytes]
     messages: list[bytes]
 
-    def without(self, indexes: set[int]) -> "Batch":
-        """The rest of the batch."""
-        kept = [index for index in range(len(self.ids)) if index not in indexes]
-        return Batch(
-            [self.ids[index] for index in kept],
-            [self.channels[index] for index in kept],
-            [self.messages[index] for index in kept],
-        )
+    @property
+    def mark(self) -> bytes:
+        """The id that answers for all of it; empty when nothing is in flight."""
+        return self.ids[-1] if self.ids else b""
 
-    def too_long(self) -> set[int]:
-        """Which messages the stream doesn't take."""
+    def refused(self) -> dict[int, str]:
+        """Which messages the stream doesn't take, and why."""
         if not self.messages or max(map(len, self.messages)) <= MAX_MESSAGE:
-            return set()
-        return {index for index, each in enumerate(self.messages) if len(each) > MAX_MESSAGE}
+            return {}
+        return {
+            index: f"message of {len(each)} bytes is longer than {MAX_MESSAGE}"
+            for index, each in enumerate(self.messages)
+            if len(each) > MAX_MESSAGE
+        }
 
 
 class StreamScript:
@@ -60,33 +62,31 @@ class StreamScript:
         self._sha = b""
         self._connection: CommandConnection | None = None
 
-    async def take(self, token: str) -> Reply:
-        """OK with the lease, or HELD; either way position and last id."""
-        return await self._call("take", token)
+    async def take(self, token: str, batch: Batch) -> Reply:
+        """OK with the lease, or HELD; either way where the stream is, and if the batch landed."""
+        return await self._call("take", token, 0, batch.mark)
 
     async def release(self, token: str) -> Reply:
         """Give the lease back; a token that never had it just reads position and last id."""
         return await self._call("release", token)
 
-    async def trim(self, token: str, position: int) -> Reply:
+    async def trim(self, token: str, position: int, batch: Batch) -> Reply:
         """Remove what every group has had."""
-        return await self._call("trim", token, position, self._groups)
+        return await self._call("trim", token, position, batch.mark, self._groups)
 
     async def append(self, token: str, position: int, batch: Batch) -> Reply:
         """Append all of the batch or nothing; renews the lease."""
-        refused = batch.too_long()
+        refused = batch.refused()
         arguments: list[Argument] = [len(refused)]
-        for index in sorted(refused):
-            message = batch.messages[index]
-            reason = f"message of {len(message)} bytes is longer than {MAX_MESSAGE}"
-            arguments += (batch.ids[index], batch.channels[index], message[:MAX_MESSAGE], reason)
-        if refused:
-            batch = batch.without(refused)
-        entries: list[Argument] = [b""] * (3 * len(batch.ids))
-        entries[0::3] = batch.ids
-        entries[1::3] = batch.channels
-        entries[2::3] = batch.messages
-        return await self._call("append", token, position, arguments + entries)
+        for index, reason in refused.items():
+            cut = batch.messages[index][:LETTER]
+            arguments += (batch.ids[index], batch.channels[index], cut, reason)
+        kept = _without(batch, refused) if refused else batch
+        entries: list[Argument] = [b""] * (3 * len(kept.ids))
+        entries[0::3] = kept.ids
+        entries[1::3] = kept.channels
+        entries[2::3] = kept.messages
+        return await self._call("append", token, position, batch.mark, arguments + entries)
 
     async def record_gap(self, from_us: int, to_us: int, reason: str) -> None:
         """Keep the gap where the api can read it; the newest 1,000 stay."""
@@ -102,13 +102,19 @@ class StreamScript:
             self._connection = None
 
     async def _call(
-        self, verb: str, token: str, position: int = 0, rest: Sequence[Argument] = ()
+        self,
+        verb: str,
+        token: str,
+        position: int = 0,
+        mark: bytes = b"",
+        rest: Sequence[Argument] = (),
     ) -> Reply:
         connection = await self._connected()
-        status, added, last_id, trimmed = await connection.call(
-            "EVALSHA", self._sha, 3, *self._keys, verb, token, self._lease_ms, position, *rest
+        fixed = (verb, token, self._lease_ms, position, mark)
+        status, added, last_id, trimmed, landed = await connection.call(
+            "EVALSHA", self._sha, 3, *self._keys, *fixed, *rest
         )
-        return Reply(status.decode(), added, last_id, trimmed)
+        return Reply(status.decode(), added, last_id, trimmed, bool(landed))
 
     async def _connected(self) -> CommandConnection:
         if self._connection and not self._connection.lost.is_set():
@@ -123,3 +129,12 @@ class StreamScript:
             raise
         self._connection = connection
         return connection
+
+
+def _without(batch: Batch, indexes: Container[int]) -> Batch:
+    kept = [index for index in range(len(batch.ids)) if index not in indexes]
+    return Batch(
+        [batch.ids[index] for index in kept],
+        [batch.channels[index] for index in kept],
+        [batch.messages[index] for index in kept],
+    )

@@ -19,5 +19,7 @@ class BridgeSettings(Settings):
         500_000, description="messages kept while they can't be appended; then the oldest go"
     )
     bridge_lease: Seconds = Field(
-        timedelta(seconds=1), description="seconds after which a silent bridge loses its lease"
+        timedelta(seconds=1),
+        ge=timedelta(seconds=0.1),
+        description="seconds after which a silent bridge loses its lease",
     )

@@ -6,14 +6,17 @@
 --   append   number of refused messages, for each: id, channel, message (cut), reason; then for the rest: id, channel, message
 --   trim     names of the groups that must have had an entry before it goes
 --   release  (position ignored)
--- Reply: status, position (entries ever added), last generated id, entries trimmed
+-- ARGV[5] is the id of a message in flight, empty if there is none.
+-- Reply: status, position (entries ever added), last generated id, entries trimmed, 1 if the message in flight is there
 --   OK       done
 --   HELD     somebody else has the lease
 --   FENCED   the lease isn't ours, or ran out: nothing was done
 --   MOVED    the position isn't the expected one: nothing was done
 local stream, lease, dead = KEYS[1], KEYS[2], KEYS[3]
 local verb, token, lease_ms, expected = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local first = 5
+local in_flight = ARGV[5]
+local first = 6
+local LETTERS_KEPT = 10000 -- the newest, of about a kilobyte each: they must not fill Redis
 
 local function field(list, name)
   for i = 1, #list, 2 do
@@ -22,9 +25,18 @@ local function field(list, name)
 end
 
 local function position()
-  local info = redis.pcall('XINFO', 'STREAM', stream)
-  if info.err then return 0, '0-0' end
+  if redis.call('EXISTS', stream) == 0 then return 0, '0-0' end
+  local info = redis.call('XINFO', 'STREAM', stream)
   return field(info, 'entries-added'), field(info, 'last-generated-id')
+end
+
+-- A batch lands whole or not at all, so one of its messages answers for all: it is in the stream, or a dead letter.
+local function landed()
+  if in_flight == '' then return 0 end
+  for _, key in ipairs({ stream, dead }) do
+    if #redis.call('XRANGE', key, in_flight, in_flight) > 0 then return 1 end
+  end
+  return 0
 end
 
 local function before(a, b)
@@ -61,36 +73,38 @@ if verb == 'take' then
   -- Redis; this write removes nothing.
   redis.call('XTRIM', stream, 'MINID', '=', '0-0')
   local taken = redis.call('SET', lease, token, 'NX', 'PX', lease_ms) or redis.call('GET', lease) == token
-  return { taken and 'OK' or 'HELD', added, last, 0 }
+  return { taken and 'OK' or 'HELD', added, last, 0, landed() }
 end
 
-if redis.call('GET', lease) ~= token then return { 'FENCED', added, last, 0 } end
+if redis.call('GET', lease) ~= token then return { 'FENCED', added, last, 0, 0 } end
 
 if verb == 'release' then
   redis.call('DEL', lease)
-  return { 'OK', added, last, 0 }
+  return { 'OK', added, last, 0, 0 }
 end
 
 if tostring(added) ~= expected then
   redis.call('PEXPIRE', lease, lease_ms)
-  return { 'MOVED', added, last, 0 }
+  return { 'MOVED', added, last, 0, landed() }
 end
 
 if verb == 'trim' then
   redis.call('PEXPIRE', lease, lease_ms)
   local oldest = added > 0 and floor()
-  return { 'OK', added, last, oldest and redis.call('XTRIM', stream, 'MINID', '=', oldest) or 0 }
+  return { 'OK', added, last, oldest and redis.call('XTRIM', stream, 'MINID', '=', oldest) or 0, 0 }
 end
 
 -- The appends are the first writes: so a full Redis refuses all of them, or none.
 local rest = first + 1 + 4 * tonumber(ARGV[first])
 for i = first + 1, rest - 1, 4 do
-  -- The same id again, after a lost reply, is refused: then it is there already.
-  redis.pcall('XADD', dead, ARGV[i], 'channel', ARGV[i + 1], 'message', ARGV[i + 2], 'reason', ARGV[i + 3])
+  local reply = redis.pcall('XADD', dead, 'MAXLEN', '~', LETTERS_KEPT, ARGV[i],
+                            'channel', ARGV[i + 1], 'message', ARGV[i + 2], 'reason', ARGV[i + 3])
+  -- The same id again, after a lost reply, is there already.
+  if reply.err and not string.find(reply.err, 'equal or smaller', 1, true) then return reply end
 end
 for i = rest, #ARGV, 3 do
   redis.call('XADD', stream, ARGV[i], 'channel', ARGV[i + 1], 'message', ARGV[i + 2])
 end
 redis.call('PEXPIRE', lease, lease_ms)
 if rest <= #ARGV then last = ARGV[#ARGV - 2] end
-return { 'OK', added + (#ARGV - rest + 1) / 3, last, 0 }
+return { 'OK', added + (#ARGV - rest + 1) / 3, last, 0, 0 }

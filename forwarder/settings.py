@@ -1,10 +1,17 @@
 """What the forwarder reads from its environment."""
 
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import Field, HttpUrl, SecretStr
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr
 
 from pipeline.settings import Seconds, StreamSettings
+
+
+def _for_a_header(key: SecretStr) -> SecretStr:
+    if not (text := key.get_secret_value()).isascii() or not text.isprintable():
+        raise ValueError("must be printable ASCII, as it goes into an HTTP header")
+    return key
 
 
 class ForwarderSettings(StreamSettings):
@@ -13,7 +20,9 @@ class ForwarderSettings(StreamSettings):
     centrifugo_api_url: HttpUrl = Field(
         description="Centrifugo's HTTP API, as http://host:9000/api"
     )
-    centrifugo_api_key: SecretStr = Field(description="its key")
+    centrifugo_api_key: Annotated[SecretStr, AfterValidator(_for_a_header)] = Field(
+        description="its key"
+    )
     forwarder_max_lag: Seconds = Field(
         timedelta(seconds=2),
         description="seconds behind from which only each stock's newest tick is sent; 0: never",

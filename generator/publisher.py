@@ -63,6 +63,8 @@ class Publisher:
         steps = self._schedule.take(monotonic())
         messages = [message for _ in range(steps) for message in self._market.step()]
         if not messages:
+            with redis_outage():  # an outage isn't over because there is nothing to say
+                await self._redis.ping()
             return
         try:
             with redis_outage():

@@ -11,6 +11,7 @@ class GeneratorSettings(Settings):
     generator_hz: float = Field(
         10.0,
         gt=0,
+        le=100_000,
         allow_inf_nan=False,
         description="moves a second of each price; 1042 makes about 5,000 messages a second",
     )

@@ -26,8 +26,7 @@ python3 -m local ctl ...          ask or command a running system, for example:
 Variables (the environment wins over .env):
   HTTP_PORT         the page's port, 8080; the five ports above it are used too. Another number
                     is another instance, with data of its own in .run/HTTP_PORT
-  HTTP_HOST         where nginx listens, 127.0.0.1; 0.0.0.0 lets other machines in; the live prices
-                    need CENTRIFUGO_CLIENT_ALLOWED_ORIGINS=http://NAME:HTTP_PORT then
+  HTTP_HOST         where nginx listens, 127.0.0.1; 0.0.0.0 lets other machines in
   GENERATOR_HZ      moves a second of each price, 10
   FLUSH_INTERVAL    seconds between two bulk inserts, 5
   BATCH_ROWS        rows that end the wait early, 50000
@@ -47,6 +46,9 @@ def main(arguments: list[str]) -> int:
         return 1
     except PermissionError as problem:
         say(f"\nno right to use {problem.filename}: it is another user's", to=sys.stderr)
+        return 1
+    except OSError as problem:  # a full disk, a file system that may only be read
+        say(f"\n{problem.filename or 'this machine'}: {problem.strerror}", to=sys.stderr)
         return 1
     except KeyboardInterrupt:
         say("\nstopped; nothing is left running", to=sys.stderr)

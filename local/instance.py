@@ -21,6 +21,12 @@ REQUIRED = (
     "POSTGRES_API_PASSWORD",
     "POSTGRES_VECTOR_PASSWORD",
     "POSTGRES_GRAFANA_PASSWORD",
+    "REDIS_OPERATOR_PASSWORD",
+    "REDIS_GENERATOR_PASSWORD",
+    "REDIS_BRIDGE_PASSWORD",
+    "REDIS_FORWARDER_PASSWORD",
+    "REDIS_WRITER_PASSWORD",
+    "REDIS_API_PASSWORD",
     "CENTRIFUGO_API_KEY",
 )
 HIGHEST_HTTP_PORT = 65535 - 5
@@ -98,15 +104,10 @@ class Instance:
     def environment(self) -> dict[str, str]:
         """.env, then the environment, then the addresses, which nobody else can know."""
         given = {"POSTGRES_DB": "pipeline", "POSTGRES_USER": "pipeline"} | self._given()
-        origins = {self.url, f"http://{LOOPBACK}:{self.http_port}"}
         return {
-            "CENTRIFUGO_CLIENT_ALLOWED_ORIGINS": " ".join(sorted(origins)),
             "CENTRIFUGO_HTTP_API_KEY": given.get("CENTRIFUGO_API_KEY", ""),
             **given,
             "HTTP_PORT": str(self.http_port),
-            "REDIS_URL": f"redis://{LOOPBACK}:{self.redis_port}/0",
-            "WRITER_POSTGRES_DSN": self._dsn("writer", given),
-            "API_POSTGRES_DSN": self._dsn("api", given),
             "CENTRIFUGO_API_URL": f"http://{LOOPBACK}:{self.centrifugo_internal_port}/api",
             "CENTRIFUGO_HTTP_SERVER_ADDRESS": LOOPBACK,
             "CENTRIFUGO_HTTP_SERVER_PORT": str(self.centrifugo_port),
@@ -115,6 +116,7 @@ class Instance:
             "API_HOST": LOOPBACK,
             "API_PORT": str(self.api_port),
             "NGINX_LISTEN": f"{self.http_host}:{self.http_port}",
+            "NGINX_TLS": "",
             "NGINX_RESOLVER": LOOPBACK,  # never asked: the addresses below are no names
             "API_ADDRESS": f"{LOOPBACK}:{self.api_port}",
             "CENTRIFUGO_ADDRESS": f"{LOOPBACK}:{self.centrifugo_port}",
@@ -124,21 +126,27 @@ class Instance:
 
     def service_environment(self, service: str, replica: str = "0") -> dict[str, str]:
         """What `python -m SERVICE` needs; no two replicas share a name."""
-        everything = self.environment()
         name = f"{service}-{replica}"
         own = {"CONSUMER": name, "HEARTBEAT_FILE": str(self.run_files / f"{name}.alive")}
-        if dsn := everything.get(f"{service.upper()}_POSTGRES_DSN"):
-            own["POSTGRES_DSN"] = dsn
-        return everything | own
+        own["REDIS_URL"] = self.redis_url(service)
+        own["POSTGRES_DSN"] = self.postgres_dsn(service)
+        return self.environment() | own
+
+    def redis_url(self, user: str) -> str:
+        """The address for one of the users of config/redis/start.sh; operator may do all."""
+        return f"redis://{self._login('REDIS', user)}@{LOOPBACK}:{self.redis_port}/0"
+
+    def postgres_dsn(self, role: str) -> str:
+        """The address for one of the roles of config/postgres/init."""
+        where = f"{LOOPBACK}:{self.postgres_port}/{self.environment()['POSTGRES_DB']}"
+        return f"postgresql://{self._login('POSTGRES', role)}@{where}"
 
     def _given(self) -> dict[str, str]:
         return read_dotenv(self.root / ".env") | dict(self.variables)
 
-    def _dsn(self, role: str, given: Mapping[str, str]) -> str:
-        password = quote(given.get(f"POSTGRES_{role.upper()}_PASSWORD", ""), safe="")
-        return (
-            f"postgresql://{role}:{password}@{LOOPBACK}:{self.postgres_port}/{given['POSTGRES_DB']}"
-        )
+    def _login(self, server: str, user: str) -> str:
+        password = self.environment().get(f"{server}_{user.upper()}_PASSWORD", "")
+        return f"{user}:{quote(password, safe='')}"
 
 
 def read_dotenv(path: Path) -> dict[str, str]:

@@ -19,22 +19,16 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0  # seconds, with new data
 
-# Sized for a small machine that it shares with the rest; POSTGRES_SHARED_BUFFERS=… overrides.
-SETTINGS = {
-    "shared_buffers": "256MB",
-    "effective_cache_size": "1GB",
-    "maintenance_work_mem": "128MB",
-    "work_mem": "16MB",
-    "wal_buffers": "16MB",
-    "wal_compression": "on",  # pglz: the embedded server has no lz4
-    "wal_level": "minimal",  # nothing replicates
-    "max_wal_senders": "0",
-    "min_wal_size": "256MB",
-    "max_wal_size": "4GB",
-    "checkpoint_timeout": "15min",
-    "autovacuum_vacuum_insert_scale_factor": "0.05",  # the big table is only ever appended to
-    "shared_preload_libraries": "pg_stat_statements",
-}
+# What depends on the machine: POSTGRES_SHARED_BUFFERS and so on, in .env or the environment.
+SIZES = (
+    "shared_buffers",
+    "effective_cache_size",
+    "maintenance_work_mem",
+    "work_mem",
+    "wal_buffers",
+    "min_wal_size",
+    "max_wal_size",
+)
 
 
 def program(instance: Instance, name: str) -> str:
@@ -79,8 +73,10 @@ def _on(instance: Instance, data: Path, *, address: str, sockets: str) -> list[s
     environment = instance.environment()
     line = [program(instance, "postgres"), "-D", str(data), "-p", str(instance.postgres_port)]
     line += ["-c", f"listen_addresses={address}", "-c", f"unix_socket_directories={sockets}"]
-    for name, value in SETTINGS.items():
-        line += ["-c", f"{name}={environment.get(f'POSTGRES_{name.upper()}') or value}"]
+    line += ["-c", f"config_file={instance.root / 'config' / 'postgres' / 'postgresql.conf'}"]
+    for name in SIZES:
+        if value := environment.get(f"POSTGRES_{name.upper()}"):
+            line += ["-c", f"{name}={value}"]
     return line
 
 

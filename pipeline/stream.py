@@ -14,7 +14,8 @@ from pipeline.events import beat, emit
 from pipeline.outage import Stopped, pause, persist
 from pipeline.settings import StreamSettings
 
-DEAD_LETTERS_KEPT = 1_000_000  # newest; a stream of nothing but garbage must not fill Redis
+DEAD_LETTERS_KEPT = 100_000  # newest; a stream of nothing but garbage must not fill Redis
+LETTER = 2 << 10  # bytes kept of a message; whatever is longer can't become a tick by any fix
 ACKS_IN_ONE_CALL = 10_000
 JUDGED_TOGETHER = 1000  # entries over which "most are invalid" is judged
 
@@ -22,7 +23,10 @@ Entry = tuple[bytes, bytes, bytes]
 """Entry id, channel, message. A plain tuple: there are a hundred thousand a second."""
 
 # An entry is acknowledged once, so it is buried once, also when the reply is lost and we ask again.
+# The first line fails on a key that is no stream, and then nothing is acknowledged; the XADD can't
+# fail after that, since a script that has written may go on in a full Redis.
 _BURY = """
+redis.call('XLEN', KEYS[2])
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[3]) == 0 then return end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*',
            'entry', ARGV[3], 'channel', ARGV[4], 'message', ARGV[5], 'reason', ARGV[6])
@@ -179,10 +183,9 @@ class Consumer:
         """After the effect. A burial acknowledges in the same step: never lost, never twice."""
         keys = (self._settings.stream, self._dead_key)
         with redis_outage():
-            for entry, reason in rejected:
-                await self._redis.eval(
-                    _BURY, 2, *keys, self._group, DEAD_LETTERS_KEPT, *entry, reason
-                )
+            for (entry_id, channel, message), reason in rejected:
+                letter = (entry_id, channel, message[:LETTER], reason)
+                await self._redis.eval(_BURY, 2, *keys, self._group, DEAD_LETTERS_KEPT, *letter)
             for begin in range(0, len(ids), ACKS_IN_ONE_CALL):
                 some = ids[begin : begin + ACKS_IN_ONE_CALL]
                 await self._redis.xack(self._settings.stream, self._group, *some)

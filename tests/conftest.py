@@ -13,6 +13,7 @@ import redis.asyncio
 
 from local.instance import read_dotenv
 from tests.containers import Containers, why_not
+from tests.docker.stack import Stack
 from tests.embedded import Embedded
 from tests.servers import (
     CentrifugoServer,
@@ -32,6 +33,26 @@ GIVEN_POSTGRES = "TEST_POSTGRES_DSN"
 GIVEN_CENTRIFUGO = "TEST_CENTRIFUGO_API_URL"
 
 AnyServer = TypeVar("AnyServer", bound=Server)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    targets = ["local", "docker"]
+    text = "what the end-to-end tests run against: local processes, or docker compose"
+    parser.addoption("--target", choices=targets, default=targets[0], help=text)
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The system as containers, started once; only tests that ask for it need an engine."""
+    stack = Stack()
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and stack.left_out:
+        terminal.write_line(f"left out, for want of an image: {', '.join(stack.left_out)}")
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.remove("--rmi", "local")
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,10 @@ async def crash(_: Sequence[Entry]) -> Sequence[Rejected]:
     raise ZeroDivisionError
 
 
+async def refuse(batch: Sequence[Entry]) -> Sequence[Rejected]:
+    return [Rejected(entry, "it is bad") for entry in batch]
+
+
 def ids(entries: Sequence[Entry]) -> list[bytes]:
     return [entry[0] for entry in entries]
 

@@ -69,12 +69,16 @@ class Containers:
 
     def redis(self) -> RedisServer:
         port = free_ports(1)
-        mounted = "/usr/local/etc/redis/redis.conf"
-        container = DockerContainer(REDIS).with_command(["redis-server", mounted])
-        container.with_volume_mapping(CONFIG / "redis" / "redis.conf", mounted)
+        passwords = {k: v for k, v in self._variables.items() if k.startswith("REDIS_")}
+        mounted = "/usr/local/etc/redis"
+        container = DockerContainer(REDIS).with_envs(**passwords)
+        server = ["redis-server", f"{mounted}/redis.conf"]
+        container.with_command(["sh", f"{mounted}/start.sh", "/tmp/users.acl", *server])  # noqa: S108  # in the container
+        container.with_volume_mapping(CONFIG / "redis", mounted)
         container.with_bind_ports(6379, port)
+        login = f"operator:{passwords['REDIS_OPERATOR_PASSWORD']}"
         return RedisServer(
-            _started(container, lambda: redis_answers(port)), f"redis://{LOOPBACK}:{port}/0"
+            _started(container, lambda: redis_answers(port)), f"redis://{login}@{LOOPBACK}:{port}/0"
         )
 
     def postgres(self) -> PostgresServer:

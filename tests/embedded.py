@@ -109,7 +109,7 @@ class Embedded:
         port = instance.redis_port
         process = ServerProcess("redis", instance, lambda: redis_answers(port))
         process.start()
-        return RedisServer(process, instance.environment()["REDIS_URL"])
+        return RedisServer(process, instance.redis_url("operator"))
 
     def postgres(self) -> PostgresServer:
         instance = self._instance()

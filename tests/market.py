@@ -89,6 +89,19 @@ class Market:
         info = await self._redis.xinfo_stream("ticks")
         return Position(info["entries-added"], halves(info["last-generated-id"].decode()))
 
+    async def consumers(self, group: str) -> dict[str, int]:
+        """Milliseconds since each has had an entry; -1: never."""
+        rows = await self._redis.xinfo_consumers("ticks", group)
+        return {row["name"].decode(): row["inactive"] for row in rows}
+
+    async def is_done(self, group: str, position: Position) -> bool:
+        """All that was in the stream then is delivered and acknowledged, by all of the group."""
+        groups = {row["name"].decode(): row for row in await self._redis.xinfo_groups("ticks")}
+        oldest = (await self._redis.xpending("ticks", group))["min"]
+        return halves(groups[group]["last-delivered-id"].decode()) >= position.id and (
+            oldest is None or halves(oldest.decode()) > position.id
+        )
+
     async def _trade(self) -> None:
         for begin in range(1, LAST_NUMBER, STEP):
             if not self._open:

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
 import asyncpg
 
-from local.instance import LOOPBACK
 from tests.feed_client import FeedClient, following
 from tests.looking import look
 from tests.market import PREFIX, Market, Position, halves
-from tests.system import System
+from tests.target import Target
 from tests.waiting import wait_until
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,7 +25,7 @@ PATIENCE = 20.0  # seconds: a restart, and the five between two bulk inserts
 class Outside:
     """What a test of the whole system has in its hands."""
 
-    system: System
+    system: Target
     http: aiohttp.ClientSession
     feed: FeedClient
     market: Market
@@ -43,7 +41,7 @@ class Outside:
 
     async def sql(self, query: str, *arguments: object) -> list[Any]:
         """Rows of the table, over a connection that no test can have broken before."""
-        connection = await asyncpg.connect(owner_dsn(self.system))
+        connection = await asyncpg.connect(self.system.owner_dsn)
         try:
             return list(await connection.fetch(query, *arguments))
         finally:
@@ -67,24 +65,28 @@ class Outside:
 
         await wait_until(live, PATIENCE, f"a tick as new as {position}")
 
+    async def is_back(self, name: str) -> None:
+        """Return once what was appended since is where the one that was away has to bring it."""
+        since = await self.market.position()
+        if name in ("writer", "postgres"):
+            await self.is_stored(since)
+        elif name == "api":
+            await wait_until(lambda: self.get("/api/status"), PATIENCE)
+        else:
+            await self.is_live(since)
+
 
 @asynccontextmanager
-async def outside(system: System) -> AsyncIterator[Outside]:
+async def outside(system: Target) -> AsyncIterator[Outside]:
     """Leaves none of the test's stocks behind, if the test has seen them stored."""
     websocket = system.url.replace("http", "ws", 1) + "/connection/websocket"
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(system.url))
         feed = await stack.enter_async_context(following(websocket, "prices:NYSE", "prices:NASDAQ"))
-        redis = await stack.enter_async_context(look(system.environment["REDIS_URL"]))
+        redis = await stack.enter_async_context(look(lambda: system.redis_url))
         there = Outside(system, http, feed, Market(redis))
         yield there
         await there.sql("DELETE FROM stock_prices WHERE starts_with(stock_name, $1)", PREFIX)
-
-
-def owner_dsn(system: System) -> str:
-    given = system.environment
-    login = f"{given['POSTGRES_USER']}:{quote(given['POSTGRES_PASSWORD'], safe='')}"
-    return f"postgresql://{login}@{LOOPBACK}:{system.instance.postgres_port}/{given['POSTGRES_DB']}"
 
 
 def in_us(timestamp: str) -> int:

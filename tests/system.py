@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -34,8 +35,15 @@ class System:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
-    def environment(self) -> dict[str, str]:
-        return self.instance.environment()
+    def redis_url(self) -> str:
+        return self.instance.redis_url("operator")
+
+    @property
+    def owner_dsn(self) -> str:
+        given = self.instance.environment()
+        login = f"{given['POSTGRES_USER']}:{quote(given['POSTGRES_PASSWORD'], safe='')}"
+        where = f"{LOOPBACK}:{self.instance.postgres_port}/{given['POSTGRES_DB']}"
+        return f"postgresql://{login}@{where}"
 
     def start(self) -> None:
         """Also again, on the same data."""
@@ -64,16 +72,24 @@ class System:
 
     def pid_of(self, name: str) -> int:
         """The process that the supervisor knows by this name: writer, redis, nginx …"""
-        (pid,) = [entry["pid"] for entry in self._list() if entry["name"].split("-0")[0] == name]
+        pid = int(self._entry(name)["pid"])
         if pid not in self._family():
             raise LookupError(f"{name} ({pid}) isn't ours or doesn't run")
-        return int(pid)
+        return pid
 
     def kill(self, name: str) -> None:
         """SIGKILL to exactly that process; it is gone when this returns."""
         pid = self.pid_of(name)
         os.kill(pid, signal.SIGKILL)
         _wait_gone([pid], STOP_LIMIT)
+
+    def take_away(self, name: str) -> None:
+        pid = self.pid_of(name)
+        self._control("process", "stop", self._entry(name)["name"]).check_returncode()
+        _wait_gone([pid], STOP_LIMIT)
+
+    def bring_back(self, name: str) -> None:
+        self._control("process", "start", self._entry(name)["name"]).check_returncode()
 
     def stop(self) -> None:
         """Ctrl-C; fails if any process is left, and ends those."""
@@ -104,16 +120,23 @@ class System:
         entries = self._list()
         return bool(entries) and all(_is_well(entry) for entry in entries)
 
+    def _entry(self, name: str) -> dict[str, Any]:
+        (entry,) = [each for each in self._list() if each["name"].split("-0")[0] == name]
+        return entry
+
     def _list(self) -> list[dict[str, Any]]:
         """Empty while there is no supervisor to ask."""
-        asked = subprocess.run(
-            ["python3", "-m", "local", "ctl", "process", "list", "-o", "json"],  # noqa: S607  # as above
+        asked = self._control("process", "list", "-o", "json")
+        return list(orjson.loads(asked.stdout)) if asked.returncode == 0 else []
+
+    def _control(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(  # noqa: S603  # our own words
+            ["python3", "-m", "local", "ctl", *words],  # noqa: S607  # as above
             cwd=ROOT,
             env=self._variables,
             capture_output=True,
             check=False,
         )
-        return list(orjson.loads(asked.stdout)) if asked.returncode == 0 else []
 
 
 def _is_well(entry: dict[str, Any]) -> bool:

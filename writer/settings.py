@@ -2,15 +2,14 @@
 
 from datetime import timedelta
 
-from pydantic import Field, PositiveInt, PostgresDsn
+from pydantic import Field, PositiveInt
 
-from pipeline.settings import Seconds, StreamSettings
+from pipeline.settings import PostgresSettings, Seconds, StreamSettings
 
 
-class WriterSettings(StreamSettings):
-    """Where the table is, and how much one bulk insert takes."""
+class WriterSettings(StreamSettings, PostgresSettings):
+    """How much one bulk insert takes."""
 
-    postgres_dsn: PostgresDsn = Field(description="PostgreSQL, as postgresql://writer:…@host/db")
     flush_interval: Seconds = Field(
         timedelta(seconds=5), description="seconds between two bulk inserts"
     )

@@ -1,15 +1,20 @@
-"""The system, started once for all end-to-end tests, as `make local` starts it."""
+"""The system, started once for all end-to-end tests: as `make local` does it, or as containers."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.system import System
+from tests.target import Target
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """`.url`, `.environment`, `.pid_of(name)`, `.kill(name)`, `.wait_ready()`."""
+def system(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
+    if request.config.getoption("--target") == "docker":
+        yield request.getfixturevalue("stack")
+        return
     running = System(tmp_path_factory.mktemp("system") / "output")
     try:
         running.start()

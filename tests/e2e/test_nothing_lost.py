@@ -8,28 +8,17 @@ from typing import Any
 
 import pytest
 
-from tests.market import STOCKS, Position, Said
-from tests.outside import Outside, outside
-from tests.system import System
+from tests.counting import at_both_ends, count, further, said
+from tests.market import STOCKS, Said
+from tests.outside import PATIENCE, Outside, outside
+from tests.target import Target
 from tests.waiting import wait_until
 
-BACK = 20.0  # seconds in which a killed process must be at work again
 GAP = re.compile(r'"event":"bridge.gap".*"reason":"(\w+)","seconds":([\d.]+)')
-
-COUNT = """
-SELECT count(*) AS rows, count(DISTINCT event_id) AS ids,
-       count(*) FILTER (WHERE stock_name = ANY($3)) AS ours,
-       count(DISTINCT (stock_name, price)) FILTER (WHERE stock_name = ANY($3)) AS numbers
-FROM stock_prices WHERE event_id > $1 AND event_id <= $2
-"""
-SAID = """
-SELECT stock_name, exchange_name, price::text FROM stock_prices
-WHERE event_id > $1 AND event_id <= $2 ORDER BY event_id
-"""
 
 
 @pytest.fixture(name="outside")
-async def whole_system(system: System) -> AsyncIterator[Outside]:
+async def whole_system(system: Target) -> AsyncIterator[Outside]:
     async with outside(system) as there:
         yield there
 
@@ -44,16 +33,16 @@ async def test_what_was_published_is_stored_once_whichever_reader_or_server_dies
         async with market.trading():
             for name in ("writer", "forwarder", "api", "centrifugo", "nginx", "postgres"):
                 await asyncio.to_thread(outside.system.kill, name)
-                await is_back(outside, name)
+                await outside.is_back(name)
         last = await market.sign()
     after = await at_both_ends(outside)
 
     counted = await count(outside, before, after)
     published = sum(int(market.newest[stock_name]) for stock_name in STOCKS)
-    assert counted["ours"] == counted["numbers"] == published > 10_000
-    assert counted["rows"] == counted["ids"] == after.appended - before.appended
-    said = [tuple(row) for row in await outside.sql(SAID, before.event_id, after.event_id)]
-    assert between(said, first, last) == between(market.heard, first, last)
+    assert counted.ours == counted.numbers == published > 10_000
+    assert counted.rows == counted.ids == after.appended - before.appended
+    stored = await said(outside, before, after)
+    assert between(stored, first, last) == between(market.heard, first, last)
     status = await outside.get("/api/status")
     assert status["dead_letters"] == {"bridge": 0, "forwarder": 0, "writer": 0}
 
@@ -70,21 +59,10 @@ async def test_what_was_appended_is_stored_once_and_the_hole_is_said_when_bridge
     after = await at_both_ends(outside)
 
     counted = await count(outside, before, after)
-    assert counted["rows"] == counted["ids"]
+    assert counted.rows == counted.ids
     # A Redis that dies in the middle of an fsync may forget what its readers had already.
-    assert counted["rows"] >= after.appended - before.appended > 0
-    assert counted["ours"] == counted["numbers"]
-
-
-async def is_back(outside: Outside, name: str) -> None:
-    """Return once what was appended after the death is where the dead one has to bring it."""
-    since = await outside.market.position()
-    if name in ("writer", "postgres"):
-        await outside.is_stored(since)
-    elif name == "api":
-        await wait_until(lambda: outside.get("/api/status"), BACK)
-    else:
-        await outside.is_live(since)
+    assert counted.rows >= after.appended - before.appended > 0
+    assert counted.ours == counted.numbers
 
 
 async def dies_and_says_its_gap(outside: Outside, name: str, reason: str) -> None:
@@ -96,9 +74,9 @@ async def dies_and_says_its_gap(outside: Outside, name: str, reason: str) -> Non
     def logged() -> list[tuple[str, str]]:
         return [gap for gap in GAP.findall(outside.system.output()) if gap not in before]
 
-    [(said, length)] = await wait_until(logged, BACK, "bridge.gap in the log")
+    [(cause, length)] = await wait_until(logged, PATIENCE, "bridge.gap in the log")
     seconds = float(length)
-    assert said == reason
+    assert cause == reason
     assert 0 < seconds < monotonic() - began
 
     async def shown() -> Any:
@@ -106,37 +84,10 @@ async def dies_and_says_its_gap(outside: Outside, name: str, reason: str) -> Non
         gaps = status and status["bridge_gaps"]
         return gaps if gaps and gaps["count"] > known else None
 
-    gaps = await wait_until(shown, BACK, "the gap in the status")
+    gaps = await wait_until(shown, PATIENCE, "the gap in the status")
     assert gaps["count"] == known + 1
     assert (gaps["last"]["reason"], float(gaps["last"]["seconds"])) == (reason, seconds)
     await outside.is_live(await outside.market.position())
-
-
-async def further(outside: Outside, before: Position) -> Position:
-    async def moved() -> Position | None:
-        position = await outside.market.position()
-        return position if position.appended > before.appended + 1000 else None
-
-    return await wait_until(moved)
-
-
-async def at_both_ends(outside: Outside) -> Position:
-    """How far the stream is once the feed ends with the newest prices, and the table is as far."""
-    market = outside.market
-
-    def up_to_date() -> bool:
-        shown = {tick[1]: str(tick[2]) for tick in outside.feed.ticks}
-        return market.newest.items() <= shown.items()
-
-    await wait_until(up_to_date, BACK)
-    position = await market.position()
-    await outside.is_stored(position)
-    return position
-
-
-async def count(outside: Outside, before: Position, after: Position) -> Any:
-    [counted] = await outside.sql(COUNT, before.event_id, after.event_id, list(STOCKS))
-    return counted
 
 
 def between(said: list[Said], first: Said, last: Said) -> list[Said]:

@@ -16,8 +16,7 @@ from playwright.async_api import Browser, Page, Route, async_playwright, expect
 from tests.api_process import NOON, store, tick
 from tests.chromium import Chromium, find_chromium
 from tests.looking import look
-from tests.outside import owner_dsn
-from tests.system import System
+from tests.target import Target
 from tests.waiting import wait_until
 
 # One event loop and one browser for all; the first test may have to install a Chromium.
@@ -50,7 +49,7 @@ async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(browser: Browser, system: System) -> AsyncIterator[Page]:
+async def page(browser: Browser, system: Target) -> AsyncIterator[Page]:
     """An open page that is live and has its prices."""
     async with await browser.new_context(
         base_url=system.url, locale="en-US", timezone_id=VIEWER_ZONE
@@ -130,10 +129,10 @@ async def test_an_unknown_stock_is_answered_with_the_apis_own_words(page: Page) 
 
 
 async def test_a_stock_whose_name_looks_like_a_path_has_its_history(
-    page: Page, system: System
+    page: Page, system: Target
 ) -> None:
     names = [".", "..", "../../../x"]
-    async with look(system.environment["REDIS_URL"]) as redis:
+    async with look(system.redis_url) as redis:
         for name in names:
             await redis.publish("NYSE", f"{name}:5.25")
     for name in names:
@@ -144,9 +143,9 @@ async def test_a_stock_whose_name_looks_like_a_path_has_its_history(
 
 
 async def test_a_tick_by_a_clock_that_is_ahead_is_in_a_history_without_an_end(
-    page: Page, system: System
+    page: Page, system: Target
 ) -> None:
-    owner = await asyncpg.connect(owner_dsn(system))
+    owner = await asyncpg.connect(system.owner_dsn)
     try:
         await store(owner, [tick(time_ns() // 1000 - NOON + HOUR_US, "5.25", "AHEAD")])
         await ask(page, "AHEAD")
@@ -158,7 +157,7 @@ async def test_a_tick_by_a_clock_that_is_ahead_is_in_a_history_without_an_end(
 
 
 async def test_the_page_loads_without_an_error_or_a_refused_resource(
-    browser: Browser, system: System
+    browser: Browser, system: Target
 ) -> None:
     async with await browser.new_context(base_url=system.url) as context:
         page = await context.new_page()
@@ -171,7 +170,7 @@ async def test_the_page_loads_without_an_error_or_a_refused_resource(
 
 
 async def test_the_documentation_page_shows_the_apis_operations(
-    browser: Browser, system: System
+    browser: Browser, system: Target
 ) -> None:
     async with await browser.new_context(base_url=system.url) as context:
         page = await context.new_page()
@@ -184,7 +183,7 @@ async def test_the_documentation_page_shows_the_apis_operations(
 
 
 async def test_the_page_recovers_by_itself_after_centrifugo_was_killed(
-    page: Page, system: System
+    page: Page, system: Target
 ) -> None:
     await page.evaluate(RECORD_STATES)
     system.kill("centrifugo")

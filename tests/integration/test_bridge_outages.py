@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from bridge.channels import PING_EVERY, UNANSWERED_LIMIT
 from bridge.ids import id_pair
+from bridge.script import MAX_MESSAGE
 from tests.bridging import channel_of, have_appended, messages, numbered, publish, start
 from tests.looking import look
 from tests.servers import RedisServer
@@ -86,6 +88,26 @@ async def test_a_second_bridge_waits_and_a_paused_one_is_fenced(
     assert await messages(redis, stream) == numbered(0, 200)
 
 
+async def test_a_bridge_that_was_asleep_reads_what_waited_for_it(
+    bridge: Service, redis: Any, stream: str
+) -> None:
+    bridge.signal(signal.SIGSTOP)
+    await publish(redis, stream, *numbered(0, 1000))
+    await wait_until(lambda: _slept_long(redis), limit=30)
+    bridge.signal(signal.SIGCONT)
+    await have_appended(redis, stream, 1000)
+
+    assert await messages(redis, stream) == numbered(0, 1000)
+    assert not bridge.find("bridge.gap", reason="reconnect")
+
+
+async def _slept_long(redis: Any) -> bool:
+    """Redis heard nothing of it for longer than it would let Redis be silent."""
+    limit = PING_EVERY * (UNANSWERED_LIMIT + 1)
+    subscribers = await redis.client_list(_type="pubsub")
+    return any(int(each["idle"]) > limit for each in subscribers)
+
+
 async def test_a_full_redis_is_waited_out_and_the_oldest_messages_go_first(
     own_redis: RedisServer, service: StartService
 ) -> None:
@@ -114,6 +136,39 @@ async def test_a_full_redis_is_waited_out_and_the_oldest_messages_go_first(
 async def _ends_with(redis: Any, message: bytes) -> bool:
     last = await redis.xrevrange("ticks", count=1)
     return bool(last) and last[0][1][b"message"] == message
+
+
+async def test_messages_too_long_do_not_fill_redis(
+    own_redis: RedisServer, service: StartService
+) -> None:
+    bridge = await start(service, own_redis.url, "ticks")
+    async with look(own_redis.url) as redis:
+        room = 32 << 20
+        await redis.config_set("maxmemory", (await redis.info("memory"))["used_memory"] + room)
+        count = 2 * room // MAX_MESSAGE  # twice as much as there is room for
+        for begin in range(count):
+            await publish(redis, "ticks", b"x" * (MAX_MESSAGE + 1))
+            if begin % 50 == 0:  # what waits to be read has its own limit, and isn't what is tested
+                await publish(redis, "ticks", b"A:1")
+                await have_appended(redis, "ticks", 1 + begin // 50)
+        await publish(redis, "ticks", b"A:1")
+        await have_appended(redis, "ticks", 2 + count // 50)
+        assert await redis.xlen("{ticks}:dead:bridge") == count
+    assert bridge.running
+
+
+async def test_a_message_too_long_is_not_forgotten_by_a_full_redis(
+    own_redis: RedisServer, service: StartService
+) -> None:
+    bridge = await start(service, own_redis.url, "ticks")
+    async with look(own_redis.url) as redis:
+        await redis.config_set("maxmemory", "1")
+        await publish(redis, "ticks", b"x" * (MAX_MESSAGE + 1))
+        await bridge.wait_for("outage", neighbour="redis")
+        await redis.config_set("maxmemory", "100mb")
+        await bridge.wait_for("dead_letter")
+
+        assert await redis.xlen("{ticks}:dead:bridge") == 1
 
 
 async def test_a_full_redis_is_still_trimmed_or_it_would_stay_full(
@@ -190,3 +245,16 @@ async def test_somebody_elses_entry_is_said_and_ours_follow_it(
     assert [fields.get(b"message") for _, fields in await redis.xrange(stream)] == [
         b"A:1", None, b"A:2",
     ]  # fmt: skip
+
+
+async def test_somebody_elses_entries_cost_us_none_of_ours(
+    bridge: Service, redis: Any, stream: str
+) -> None:
+    for begin in range(0, 3000, 10):
+        await publish(redis, stream, *numbered(begin, begin + 10))
+        await redis.xadd(stream, {"foo": "bar"})
+    await have_appended(redis, stream, 3300)
+
+    found = [fields.get(b"message") for _, fields in await redis.xrange(stream)]
+    assert [message for message in found if message] == numbered(0, 3000)
+    await bridge.wait_for("progress", appended=3000)

@@ -1,6 +1,8 @@
 """pipeline.connections on a real Redis: what counts as an outage, and that nothing is repeated."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
@@ -11,6 +13,7 @@ from pipeline.connections import connect, redis_outage
 from pipeline.outage import Outage
 from pipeline.settings import Settings
 from tests.servers import RedisServer
+from tests.waiting import wait_until
 
 
 def settings_for(url: str) -> Settings:
@@ -67,6 +70,28 @@ async def test_a_redis_that_refuses_writes_for_now_is_an_outage(
     await append(client)
 
 
+async def test_a_redis_that_runs_a_long_script_is_an_outage(
+    own_redis: RedisServer, client: Redis
+) -> None:
+    await client.config_set("busy-reply-threshold", "1")
+    async with connect(settings_for(own_redis.url)) as other:
+        script = asyncio.ensure_future(cast("Any", other).eval("while true do end", 0))
+
+        async def is_busy() -> bool:
+            try:
+                with redis_outage():
+                    await client.ping()
+            except Outage as outage:
+                return outage.reason.startswith("BUSY")
+            return False
+
+        await wait_until(is_busy)
+        await client.script_kill()
+        with pytest.raises(ResponseError):
+            await script
+    await append(client)
+
+
 async def test_a_replica_is_an_outage(client: Redis) -> None:
     await client.replicaof("127.0.0.1", "1")
     with pytest.raises(Outage):
@@ -77,7 +102,7 @@ async def test_missing_rights_and_a_wrong_password_are_outages(
     own_redis: RedisServer, client: Redis
 ) -> None:
     await client.acl_setuser("reader", enabled=True, passwords=["+right"], commands=["+get"])
-    address = own_redis.url.removeprefix("redis://")
+    address = own_redis.url.rpartition("@")[2].removeprefix("redis://")
     for password in ("right", "wrong"):
         async with connect(settings_for(f"redis://reader:{password}@{address}")) as reader:
             with pytest.raises(Outage):

@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from pipeline.connections import connect
 from pipeline.outage import Outage
 from pipeline.settings import StreamSettings
-from pipeline.stream import Consumer, Entry, Gathering, Rejected
+from pipeline.stream import LETTER, Consumer, Entry, Gathering, Rejected
 from tests.consuming import (
     AT_ONCE,
     GROUP,
@@ -21,6 +22,7 @@ from tests.consuming import (
     events,
     ids,
     pending,
+    refuse,
     stream_settings,
 )
 from tests.waiting import wait_until
@@ -136,6 +138,32 @@ async def test_a_burial_whose_reply_is_lost_is_not_repeated(
             await consumer._acknowledge([entry_id], rejected)  # noqa: SLF001 - the step itself
 
     assert await redis.xlen(settings.helper_key("dead", GROUP)) == 1
+
+
+async def test_a_letter_that_cannot_be_kept_is_not_acknowledged(
+    redis: Any, settings: StreamSettings
+) -> None:
+    [entry_id] = await append(redis, settings.stream, "bad")
+    await redis.set(settings.helper_key("dead", GROUP), "not a stream")
+
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await consume(settings, lambda _: False, refuse)
+    assert await pending(redis, settings.stream) == 1
+
+    await redis.delete(settings.helper_key("dead", GROUP))
+    await consume(settings, bool, refuse)
+    [(_, letter)] = await redis.xrange(settings.helper_key("dead", GROUP))
+    assert letter[b"entry"] == entry_id
+
+
+async def test_a_letter_is_cut_where_it_cannot_be_a_tick_any_more(
+    redis: Any, settings: StreamSettings
+) -> None:
+    await append(redis, settings.stream, "x" * 60_000)
+
+    await consume(settings, bool, refuse)
+    [(_, letter)] = await redis.xrange(settings.helper_key("dead", GROUP))
+    assert letter[b"message"] == b"x" * LETTER
 
 
 async def test_an_entry_with_other_fields_is_buried_and_its_neighbours_are_handled(

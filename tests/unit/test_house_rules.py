@@ -52,7 +52,9 @@ def files() -> list[Path]:
     found = []
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if _is_ours(name)]
-        found += [Path(folder, name) for name in names if not name.startswith(".coverage")]
+        # A work tree's .git is a file, and says where the repository is.
+        ours = [name for name in names if name != ".git" and not name.startswith(".coverage")]
+        found += [Path(folder, name) for name in ours]
     return [path.relative_to(ROOT) for path in sorted(found)]
 
 

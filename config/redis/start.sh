@@ -1,0 +1,53 @@
+#!/bin/sh
+# start.sh USERS_FILE SERVER ARGUMENT...: one Redis user per service, then the server itself.
+#
+# Passwords come from the environment, or from /run/secrets where a file of that name is. Nobody but the operator may read
+# keys that aren't the pipeline's, or remove any. Whoever renames STREAM or CHANNELS renames them here.
+set -eu
+users=$1
+shift
+
+# secret NAME: its value, as it is; an empty one would let anybody in.
+secret() {
+  file=/run/secrets/$(echo "$1" | tr '[:upper:]' '[:lower:]')
+  if [ -r "$file" ]; then value=$(cat "$file"); else eval "value=\${$1:-}"; fi
+  [ -n "$value" ] || { echo "redis: $1 is missing" >&2; exit 2; }
+  printf %s "$value"
+}
+operator=$(secret REDIS_OPERATOR_PASSWORD)
+generator=$(secret REDIS_GENERATOR_PASSWORD)
+bridge=$(secret REDIS_BRIDGE_PASSWORD)
+forwarder=$(secret REDIS_FORWARDER_PASSWORD)
+writer=$(secret REDIS_WRITER_PASSWORD)
+api=$(secret REDIS_API_PASSWORD)
+
+keys='~ticks ~{ticks}:*'
+channels='&NYSE &NASDAQ'
+hello='+ping +hello +client|setinfo +client|setname'   # what client libraries say at first
+read_group="+xreadgroup +xgroup|create +xack +xlen +eval (~{ticks}:dead:* +xadd)"
+
+# `default` is whoever gives no name: anybody with a shell in the network may look at the prices, and at nothing else.
+default="on nopass resetchannels $channels resetkeys -@all +ping +hello +quit +reset +subscribe +unsubscribe"
+at_first=$default
+# Redis 8.0 and older replay their log as this user, and drop what a script appended unless it may do that (redis issue
+# 14541). So it may, by the operator's password, until the log is read. Valkey's replay asks nobody.
+if [ "${1##*/}" = redis-server ]; then
+  at_first="on >$operator ~* &* +@all"
+  (
+    export REDISCLI_AUTH="$operator"
+    until [ "$(redis-cli --user operator ping)" = PONG ]; do sleep 0.1; done
+    # shellcheck disable=SC2086  # rules, not one
+    redis-cli --user operator acl setuser default reset $default
+  ) >/dev/null 2>&1 &
+fi
+umask 077
+cat > "$users" <<USERS
+user default $at_first
+user operator on >$operator ~* &* +@all
+user generator on >$generator $channels $hello +publish
+user bridge on >$bridge $keys $channels $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xadd +get +set +del +pexpire
+user forwarder on >$forwarder $keys $hello $read_group
+user writer on >$writer $keys $hello $read_group
+user api on >$api %R~ticks %R~{ticks}:* $hello +xinfo|stream +xinfo|groups +xpending +xrange +xlen
+USERS
+exec "$@" --aclfile "$users"

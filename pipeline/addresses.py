@@ -1,0 +1,40 @@
+"""Addresses of Redis and PostgreSQL, checked at the start: a wrong one is no outage to wait out."""
+
+from typing import Annotated
+from urllib.parse import parse_qs, quote, urlsplit
+
+from pydantic import AfterValidator, PostgresDsn, RedisDsn
+
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+def _understood_by_all(url: RedisDsn) -> RedisDsn:
+    """Two libraries read it, the bridge's own way too: options of one would part them."""
+    database = (url.path or "/0").removeprefix("/") or "0"
+    if url.query or url.fragment or not database.isdecimal():
+        raise ValueError("must be redis://user:password@host:port/N, and nothing after the N")
+    return url
+
+
+def _known_ssl_mode(dsn: PostgresDsn) -> PostgresDsn:
+    for mode in parse_qs(dsn.query or "").get("sslmode", []):
+        if mode not in SSL_MODES:
+            raise ValueError(f"sslmode must be one of {', '.join(SSL_MODES)}")
+    return dsn
+
+
+def with_password(address: str, password: str) -> str:
+    """The address with the password for the user it names; its own one wins."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # its own check says better what is wrong with it
+        return address
+    if not parts.username or parts.password:
+        return address
+    host = parts.netloc.rpartition("@")[2]
+    login = f"{parts.username}:{quote(password, safe='')}"
+    return parts._replace(netloc=f"{login}@{host}").geturl()
+
+
+RedisUrl = Annotated[RedisDsn, AfterValidator(_understood_by_all)]
+PostgresUrl = Annotated[PostgresDsn, AfterValidator(_known_ssl_mode)]
