@@ -19,4 +19,5 @@ def start_forwarder(
 ) -> Service:
     environment = {"REDIS_URL": redis_url, "STREAM": stream, "CONSUMER": FORWARDER}
     own = {"CENTRIFUGO_API_URL": centrifugo.api_url, "CENTRIFUGO_API_KEY": centrifugo.api_key}
+    own["FORWARDER_MAX_LAG"] = "0"  # a busy machine takes longer to start it than it may be behind
     return service("forwarder", **(environment | own | more))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -149,7 +150,7 @@ async def test_more_than_five_hundred_ticks_are_cut_into_publications_in_order(
 ) -> None:
     sent = entries(numbered(1201))
     await append(redis, stream, sent)
-    forwarder(FORWARDER_MAX_LAG=0)
+    forwarder()
     await feed.has(sent[-1][0])
 
     assert [len(publication["ticks"]) for publication in feed.publications] == [500, 500, 201]
@@ -163,7 +164,7 @@ async def test_too_far_behind_only_the_newest_tick_of_each_stock_is_sent(
     old = entries(market * 100, first_us=an_hour_ago())
     fresh = entries(["TSLA:4"])
     await append(redis, stream, old)
-    behind = forwarder()
+    behind = forwarder(FORWARDER_MAX_LAG=2)
     await feed.has(old[-1][0])
     await append(redis, stream, fresh)
     await feed.has(*ids(fresh))
@@ -201,7 +202,7 @@ async def test_an_error_inside_a_200_is_an_outage_and_the_rest_of_the_batch_was_
 async def test_a_batch_sent_again_in_place_reaches_a_client_once(
     api: Centrifugo, feed: FeedClient
 ) -> None:
-    publisher = Feed(api, ForwarderSettings.model_fields["forwarder_max_lag"].default)
+    publisher = Feed(api, timedelta(0))
     batch = entries(numbered(700))
     assert await publisher.publish(batch) == []
     assert await publisher.publish(batch) == []
