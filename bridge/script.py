@@ -10,7 +10,9 @@ from bridge.settings import BridgeSettings
 from pipeline.outage import Outage
 
 Argument = str | bytes | int
-MAX_MESSAGE = 64 << 10  # XINFO STREAM copies whole entries: larger ones would slow every append
+# A tick has at most 1,058 bytes. Readers hold a batch of 50,000 in memory, and XINFO STREAM copies
+# whole entries with every append: neither may depend on what somebody publishes.
+MAX_MESSAGE = 2 << 10
 LETTER = 1 << 10  # bytes of it that are kept: enough to see whose it is
 
 

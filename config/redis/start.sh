@@ -2,7 +2,8 @@
 # start.sh USERS_FILE SERVER ARGUMENT...: one Redis user per service, then the server itself.
 #
 # Passwords come from the environment, or from /run/secrets where a file of that name is. Nobody but the operator may read
-# keys that aren't the pipeline's, or remove any. Whoever renames STREAM or CHANNELS renames them here.
+# keys that aren't the pipeline's, and nobody but the bridge and the operator may remove any of those. Whoever renames
+# STREAM or CHANNELS renames them here.
 set -eu
 users=$1
 shift
@@ -12,6 +13,7 @@ secret() {
   file=/run/secrets/$(echo "$1" | tr '[:upper:]' '[:lower:]')
   if [ -r "$file" ]; then value=$(cat "$file"); else eval "value=\${$1:-}"; fi
   [ -n "$value" ] || { echo "redis: $1 is missing" >&2; exit 2; }
+  case $value in *[[:space:]]*) echo "redis: $1 must have no white space" >&2; exit 2 ;; esac
   printf %s "$value"
 }
 operator=$(secret REDIS_OPERATOR_PASSWORD)

@@ -40,6 +40,14 @@ async def test_a_request_that_makes_no_sense_is_a_problem_in_json(
     assert json.loads(body)["status"] == status
 
 
+async def test_a_redirect_names_no_port_of_the_inside(system: System) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{system.url}/vendor", allow_redirects=False) as answer,
+    ):
+        assert (answer.status, answer.headers["Location"]) == (301, "/vendor/")
+
+
 async def test_another_sites_page_may_not_follow_the_prices(system: System) -> None:
     url = system.url.replace("http", "ws", 1) + "/connection/websocket"
     async with aiohttp.ClientSession() as http:

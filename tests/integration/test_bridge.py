@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.ids import id_pair, id_us
-from bridge.script import LETTER
+from bridge.script import LETTER, MAX_MESSAGE
 from tests.bridging import appended, channel_of, have_appended, messages, numbered, publish, start
 from tests.services import Service, StartService
 from tests.waiting import wait_until
@@ -50,7 +50,7 @@ async def test_an_entry_id_is_the_time_of_receipt_and_only_rises(
     assert bridge.running
 
 
-@pytest.mark.parametrize("size", [65_537, 1_000_000, 20_000_000])
+@pytest.mark.parametrize("size", [MAX_MESSAGE + 1, 1_000_000, 20_000_000])
 async def test_a_message_too_long_goes_cut_to_the_dead_letters_and_its_neighbours_arrive(
     bridge: Service, redis: Any, stream: str, size: int
 ) -> None:
@@ -60,7 +60,7 @@ async def test_a_message_too_long_goes_cut_to_the_dead_letters_and_its_neighbour
     assert await messages(redis, stream) == [b"A:1", b"A:2"]
     [(_, letter)] = await redis.xrange(f"{{{stream}}}:dead:bridge")
     assert letter[b"message"] == b"x" * LETTER
-    assert letter[b"reason"] == b"message of %d bytes is longer than 65536" % size
+    assert letter[b"reason"] == b"message of %d bytes is longer than %d" % (size, MAX_MESSAGE)
     await bridge.wait_for("dead_letter", group="bridge", reason=letter[b"reason"].decode())
     assert bridge.running
 
