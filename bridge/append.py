@@ -158,7 +158,7 @@ class Appender:
     def _landed(self) -> int:
         """What was in flight is kept; says how many entries of the stream that makes."""
         batch, self._batch = self._batch, NOTHING
-        refused = batch.refused()
+        refused = batch.refused
         for index, reason in refused.items():
             entry = batch.ids[index].decode()
             shown = {"entry": entry, "reason": reason, "message": repr(batch.messages[index][:80])}

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from typing import NamedTuple
 
@@ -39,8 +40,9 @@ class Batch:
         """The id that answers for all of it; empty when nothing is in flight."""
         return self.ids[-1] if self.ids else b""
 
+    @cached_property
     def refused(self) -> dict[int, str]:
-        """Which messages the stream doesn't take, and why."""
+        """Which messages the stream doesn't take, and why; found once, when the batch is whole."""
         if not self.messages or max(map(len, self.messages)) <= MAX_MESSAGE:
             return {}
         return {
@@ -78,7 +80,7 @@ class StreamScript:
 
     async def append(self, token: str, position: int, batch: Batch) -> Reply:
         """Append all of the batch or nothing; renews the lease."""
-        refused = batch.refused()
+        refused = batch.refused
         arguments: list[Argument] = [len(refused)]
         for index, reason in refused.items():
             cut = batch.messages[index][:LETTER]

@@ -1,6 +1,5 @@
 """api: what it answers about prices, on a real PostgreSQL."""
 
-from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from time import time_ns
 from typing import Any
@@ -9,24 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from api.ranges import rfc3339
-from tests.api_process import NOON, Api, asking, start_api, store, tick
+from tests.api_process import NOON, Api, store, tick
 from tests.conftest import Database
-from tests.servers import PostgresServer
-from tests.services import Service
-
-
-@pytest.fixture(scope="module")
-def process(shared_postgres: PostgresServer) -> Iterator[tuple[Service, int]]:
-    """One for all tests here: they only ask."""
-    process, port = start_api(Service, POSTGRES_DSN=shared_postgres.dsn("api"))
-    yield process, port
-    process.close()
-
-
-@pytest.fixture
-async def api(process: tuple[Service, int]) -> AsyncIterator[Api]:
-    async with asking(*process) as running:
-        yield running
 
 
 async def test_prices_are_every_stored_tick_oldest_first_with_every_digit(

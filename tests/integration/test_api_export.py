@@ -1,7 +1,6 @@
 """api: answers of any length, whole or visibly broken, whoever reads them how slowly."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -11,36 +10,20 @@ from api.export import CHUNK
 from tests.api_process import (
     LONG,
     Api,
-    asking,
     is_idle,
     locked,
     owner_runs,
     running_api,
-    start_api,
     store,
     tick,
 )
 from tests.conftest import Database
 from tests.servers import PostgresServer
-from tests.services import Service, StartService
+from tests.services import StartService
 from tests.waiting import wait_until
 
 API_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'api'"
 ROWS_READ = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'stock_prices'"
-
-
-@pytest.fixture(scope="module")
-def process(shared_postgres: PostgresServer) -> Iterator[tuple[Service, int]]:
-    """One for all tests here that only ask."""
-    process, port = start_api(Service, POSTGRES_DSN=shared_postgres.dsn("api"))
-    yield process, port
-    process.close()
-
-
-@pytest.fixture
-async def api(process: tuple[Service, int]) -> AsyncIterator[Api]:
-    async with asking(*process) as running:
-        yield running
 
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 9, 10, 11])

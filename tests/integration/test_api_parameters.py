@@ -1,29 +1,12 @@
 """api: what may stand in a question, on a real PostgreSQL, and what is said of the rest."""
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.api_process import Api, asking, start_api, store, tick
+from tests.api_process import Api, store, tick
 from tests.conftest import Database
-from tests.servers import PostgresServer
-from tests.services import Service
-
-
-@pytest.fixture(scope="module")
-def process(shared_postgres: PostgresServer) -> Iterator[tuple[Service, int]]:
-    """One for all tests here: they only ask."""
-    process, port = start_api(Service, POSTGRES_DSN=shared_postgres.dsn("api"))
-    yield process, port
-    process.close()
-
-
-@pytest.fixture
-async def api(process: tuple[Service, int]) -> AsyncIterator[Api]:
-    async with asking(*process) as running:
-        yield running
 
 
 @pytest.mark.parametrize("name", ["TSLA", ".", "..", "../../../x", "a+&=b"])
