@@ -70,9 +70,18 @@ unpack() {
 # A dockerd that was killed left its changes in place, but no reboot does.
 remembered() { cmp -s "$before/boot" /proc/sys/kernel/random/boot_id; }
 
+# The name of a network namespace is a mount, and dockerd leaves one behind; no rm gets past it.
+unmount_left() {
+  while read -r _ mounted _; do
+    case $mounted in "$folder/exec/"*) umount -l "$mounted" ;; esac
+  done </proc/mounts
+}
+
 remember() { # what dockerd is going to change on the host
   ! remembered || return 0
-  rm -rf "$before" "$folder/exec" && mkdir "$before"
+  unmount_left
+  rm -rf "$before" "$folder/exec"
+  mkdir "$before"
   iptables-save >"$before/iptables"
   ip6tables-save >"$before/ip6tables" 2>/dev/null || rm "$before/ip6tables"
   sysctls >"$before/sysctls"
@@ -168,6 +177,7 @@ stop() {
   if pid=$(dockerd_pid); then
     kill "$pid"
     step "stopping" timeout 60 tail --pid="$pid" -f /dev/null
+    unmount_left
   fi
   restore
 }
