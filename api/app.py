@@ -10,6 +10,7 @@ _DESCRIPTION = """
 Every price that was published and stored, exactly as it was published.
 
 * A range takes in its start and leaves out its end, so ranges that meet share no tick.
+* A stock is named in the path, or as `?stock_name=`: no path can carry a name such as `..`.
 * Prices are JSON numbers with every digit; a reader that needs them all parses them as decimals.
 * `id` is a tick's identity: the same here, in the stream and in the live feed.
 * Every error is `application/problem+json` (RFC 9457); a 503 has `Retry-After`.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
@@ -54,14 +54,15 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool[Row]", settings: ApiSettings) -> None:
         self._pool = pool
         self._watch = Watch("postgres")
+        half = settings.api_pool_size // 2
         self._all = asyncio.Semaphore(settings.api_pool_size)
-        # A long answer lasts as long as its reader likes; the short ones must not wait for that.
-        self._long = asyncio.Semaphore(settings.api_pool_size // 2)
+        self._pieces = asyncio.Semaphore(half)
+        self._ranges = asyncio.Semaphore(half)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """For queries of a moment."""
-        async with _admission(self._all):
+    async def connection(self, patience: float = ADMISSION) -> AsyncIterator[Connection]:
+        """For questions of a moment: whatever the others do, connections are left for these."""
+        async with _admission(self._all, patience):
             with self._watch.noticing(), _absence():
                 async with self._pool.acquire(timeout=ANSWER) as connection:
                     with _given_up_on_silence(connection):
@@ -69,16 +70,18 @@ class Database:
                         await connection.execute("SELECT 1", timeout=ANSWER)
                         yield connection
 
+    def for_piece(self, patience: float = ADMISSION) -> AbstractAsyncContextManager[Connection]:
+        """For a piece of a long answer: quick, but there may be many and of many answers."""
+        return self._of_half(self._pieces, patience)
+
+    def for_range(self) -> AbstractAsyncContextManager[Connection]:
+        """For a question that takes the longer, the more it is about."""
+        return self._of_half(self._ranges, ADMISSION)
+
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[Connection]:
-        """For an answer that is read bit by bit: one transaction, as a cursor needs it."""
-        async with (
-            _admission(self._long),
-            self.connection() as connection,
-            connection.transaction(readonly=True),
-        ):
-            with _given_up_on_silence(connection):
-                yield connection
+    async def _of_half(self, half: asyncio.Semaphore, patience: float) -> AsyncIterator[Connection]:
+        async with _admission(half, patience), self.connection(patience) as connection:
+            yield connection
 
 
 @asynccontextmanager
@@ -108,9 +111,9 @@ async def _nothing_to_reset(_: "asyncpg.Connection[Row]") -> None:
 
 
 @asynccontextmanager
-async def _admission(semaphore: asyncio.Semaphore) -> AsyncIterator[None]:
+async def _admission(semaphore: asyncio.Semaphore, patience: float) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(ADMISSION):
+        async with asyncio.timeout(patience):
             await semaphore.acquire()
     except TimeoutError:
         raise Busy from None
@@ -122,7 +125,7 @@ async def _admission(semaphore: asyncio.Semaphore) -> AsyncIterator[None]:
 
 @contextmanager
 def _given_up_on_silence(connection: Connection) -> Iterator[None]:
-    """Else the end of the transaction, and the pool, would wait for the silent server as well."""
+    """Else the pool would wait for the silent server as well."""
     try:
         yield
     except TimeoutError:

@@ -1,58 +1,33 @@
 """The routes about prices: what the table knows."""
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from api import queries, shapes
 from api.database import Database
 from api.export import PriceExport, described
 from api.neighbours import database
+from api.parameters import (
+    NO_PARAMETERS,
+    Named,
+    NamedPage,
+    NamedRange,
+    PageQuery,
+    RangeQuery,
+)
 from api.problems import documented
-from api.ranges import MAX_LIMIT, TimeRange, parse_range, read_cursor
+from api.ranges import parse_range, read_cursor
 
 router = APIRouter(
     prefix="/api",
     tags=["history"],
     responses=documented(HTTPStatus.SERVICE_UNAVAILABLE),
 )
-
-_TIME = """RFC 3339 with an offset, or seconds since 1970 (fractions too).
-A time without an offset is read as UTC, and `note` in the answer says so."""
-
-
-class RangeQuery(BaseModel):
-    """A misspelt parameter is refused: ignored, it would quietly ask for something else."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    start_time: str | None = Field(
-        None,
-        description=f"{_TIME} Ticks at this time are in. Missing: from the beginning.",
-        examples=["2026-11-24T08:00:00Z"],
-    )
-    end_time: str | None = Field(
-        None,
-        description=f"{_TIME} Ticks at this time are out. Missing: until now.",
-        examples=["1795510800.5"],
-    )
-
-
-class PageQuery(RangeQuery):
-    """Pages by key: no page is slower than the first, and none shifts when ticks arrive."""
-
-    limit: int | None = Field(
-        None, ge=1, le=MAX_LIMIT, description="prices in one answer; missing: all of them"
-    )
-    cursor: str | None = Field(
-        None, description="`next_cursor` of the page before; all else as it was asked then"
-    )
-
 
 StockName = Annotated[str, Path(description="as published, case-sensitive", examples=["TSLA"])]
 Data = Annotated[Database, Depends(database)]
@@ -62,10 +37,6 @@ def _answers(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """Shapes for the documentation only: these bodies are written by hand, digit for digit."""
     problems = documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
     return {200: {"model": model}, **problems}
-
-
-def _range(query: RangeQuery) -> TimeRange:
-    return parse_range(query.start_time, query.end_time, datetime.now(UTC))
 
 
 def _json(body: bytes) -> Response:
@@ -85,7 +56,8 @@ async def prices(
     An answer that can't be completed is broken off: it never ends as if it were whole.
     """
     after = read_cursor(query.cursor) if query.cursor else None
-    return PriceExport(data, stock_name, _range(query), after, query.limit)
+    asked = parse_range(query.start_time, query.end_time)
+    return PriceExport(data, stock_name, asked, after, query.limit)
 
 
 @router.get(
@@ -97,8 +69,9 @@ async def average(
     stock_name: StockName, query: Annotated[RangeQuery, Query()], data: Data
 ) -> Response:
     """The exact mean of all prices in the range, each counted once."""
-    part = _range(query)
-    async with data.connection() as connection:
+    asked = parse_range(query.start_time, query.end_time)
+    async with data.for_range() as connection:
+        part = await queries.close_range(connection, stock_name, asked)
         value, count = await queries.average(connection, stock_name, part)
     fragment = orjson.Fragment(value or b"null")
     return _json(orjson.dumps({**described(stock_name, part), "average": fragment, "count": count}))
@@ -107,7 +80,8 @@ async def average(
 @router.get(
     "/stocks",
     summary="Newest price of every stock",
-    responses={200: {"model": shapes.Stocks}},
+    responses={200: {"model": shapes.Stocks}, **documented(HTTPStatus.UNPROCESSABLE_ENTITY)},
+    dependencies=NO_PARAMETERS,
 )
 async def stocks(data: Data) -> Response:
     """By name."""
@@ -119,8 +93,36 @@ async def stocks(data: Data) -> Response:
     "/latest/{stock_name:path}",
     summary="Newest price of a stock",
     responses=_answers(shapes.Stock),
+    dependencies=NO_PARAMETERS,
 )
 async def latest(stock_name: StockName, data: Data) -> Response:
     """One entry of /api/stocks."""
     async with data.connection() as connection:
         return _json(await queries.latest(connection, stock_name))
+
+
+# A browser takes a path's `..` for a step up, whichever way it is quoted; a query says any name.
+
+
+@router.get(
+    "/prices", summary="All prices, of a stock of any name", responses=_answers(shapes.Prices)
+)
+async def prices_by_name(query: Annotated[NamedPage, Query()], data: Data) -> Response:
+    """As /api/prices/{stock_name}, which can't be asked for names such as `..`."""
+    return await prices(query.stock_name, query, data)
+
+
+@router.get(
+    "/average", summary="Average, of a stock of any name", responses=_answers(shapes.Average)
+)
+async def average_by_name(query: Annotated[NamedRange, Query()], data: Data) -> Response:
+    """As /api/average/{stock_name}, which can't be asked for names such as `..`."""
+    return await average(query.stock_name, query, data)
+
+
+@router.get(
+    "/latest", summary="Newest price, of a stock of any name", responses=_answers(shapes.Stock)
+)
+async def latest_by_name(query: Annotated[Named, Query()], data: Data) -> Response:
+    """As /api/latest/{stock_name}, which can't be asked for names such as `..`."""
+    return await latest(query.stock_name, data)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
+import asyncpg
 from fastapi import APIRouter, Depends
 from redis.asyncio import Redis
 from starlette.requests import Request
@@ -13,14 +14,26 @@ from starlette.responses import HTMLResponse, Response
 from api import queries, shapes
 from api.database import Busy, Connection, SlowQuery
 from api.neighbours import Neighbours, neighbours
+from api.parameters import NO_PARAMETERS
 from api.problems import documented, unavailable
 from api.status import check_redis, read_status
+from api.watch import Unusable
 from pipeline.outage import Outage
 
-router = APIRouter(prefix="/api", tags=["operations"])
+router = APIRouter(
+    prefix="/api",
+    tags=["operations"],
+    responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY),
+    dependencies=NO_PARAMETERS,
+)
 
 Around = Annotated[Neighbours, Depends(neighbours)]
 T = TypeVar("T")
+
+_NOT_READY = {
+    "away": "PostgreSQL is away; this service asks it again with every request.",
+    "unusable": "PostgreSQL answers, but its table of prices can't be read; the log says why.",
+}
 
 # nginx serves what it names; nothing is inline, so the strictest content policy will do.
 _DOCS = """<!doctype html>
@@ -73,12 +86,11 @@ async def health() -> shapes.Alive:
     responses=documented(HTTPStatus.SERVICE_UNAVAILABLE),
 )
 async def ready(request: Request, around: Around) -> shapes.Ready | Response:
-    """503 while PostgreSQL is away; without Redis only the status is poorer."""
+    """503 while the table of prices can't be read; without Redis only the status is poorer."""
     (postgres, _), (redis, _) = await asyncio.gather(
-        _of_postgres(around, queries.nothing), _of_redis(around, check_redis)
+        _of_postgres(around, queries.check), _of_redis(around, check_redis)
     )
-    if postgres == "away":
-        detail = "PostgreSQL is away; this service asks it again with every request."
+    if detail := _NOT_READY.get(postgres):
         return unavailable(request, "Not ready", detail, postgres=postgres, redis=redis)
     return shapes.Ready(postgres=postgres, redis=redis)
 
@@ -94,8 +106,8 @@ async def _of_redis(
     try:
         with around.redis_watch.noticing():
             return "ok", await ask(around.redis)
-    except Outage:
-        return "away", None
+    except Outage as outage:
+        return _state(outage), None
 
 
 async def _of_postgres(
@@ -103,8 +115,17 @@ async def _of_postgres(
 ) -> tuple[shapes.Neighbour, T | None]:
     try:
         async with around.database.connection() as connection:
-            return "ok", await ask(connection)
-    except Outage:
-        return "away", None
+            try:
+                return "ok", await ask(connection)
+            except TimeoutError:  # to this question only: the server has just answered another
+                return "busy", None
+            except asyncpg.SyntaxOrAccessError as error:
+                raise Unusable("postgres", str(error)) from error
+    except Outage as outage:
+        return _state(outage), None
     except (Busy, SlowQuery):
         return "busy", None
+
+
+def _state(outage: Outage) -> shapes.Neighbour:
+    return "unusable" if isinstance(outage, Unusable) else "away"

@@ -138,7 +138,10 @@ async def _refused(request: Request, error: Exception) -> Response:
         HTTPStatus.METHOD_NOT_ALLOWED: "This address doesn't take this method, only GET and HEAD.",
     }
     detail = details.get(status, "The request can't be answered.")
-    return problem(request, status, detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if "Allow" in headers:
+        headers["Allow"] += ", HEAD"  # which no route knows of: api.requests turns it into GET
+    return problem(request, status, detail, headers=headers)
 
 
 async def _bug(request: Request, _: Exception) -> Response:

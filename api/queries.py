@@ -1,17 +1,14 @@
 """The SQL of the api, each query on the one index, and the JSON that its rows become."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 import orjson
 
-from api.database import Connection, Row
-from api.ranges import Position, TimeRange, rfc3339
+from api.database import ANSWER, Connection, Row
+from api.ranges import BEGINNING, AskedRange, Position, TimeRange, rfc3339
 from pipeline.tick import SEQUENCE_BITS
-
-if TYPE_CHECKING:
-    from asyncpg.cursor import Cursor
 
 # A row comparison, as the index has it: it finds its place at once, wherever a page begins.
 PRICES = """
@@ -19,6 +16,7 @@ SELECT timestamp, exchange_name, price::text, event_id
 FROM stock_prices
 WHERE stock_name = $1 AND (timestamp, event_id) > ($2::timestamptz, $3::bigint) AND timestamp < $4
 ORDER BY timestamp, event_id
+LIMIT $5
 """
 
 AVERAGE = """
@@ -78,6 +76,13 @@ SELECT max(timestamp)
 FROM newest
 """
 
+# Every column by name, and a row if there is one.
+CHECK = """
+SELECT stock_name, exchange_name, price, timestamp, event_id
+FROM stock_prices
+LIMIT 1
+"""
+
 
 class UnknownStock(Exception):
     """Nobody has ever seen a tick of this name."""
@@ -90,32 +95,30 @@ class Average(NamedTuple):
     ticks: int
 
 
-async def open_prices(
-    connection: Connection, stock_name: str, end: datetime, after: Position
-) -> "Cursor[Row]":
-    """The ticks that come after a position and before a time, oldest first."""
-    _check_possible(stock_name)
-    return await connection.cursor(PRICES, stock_name, *after, end)
+async def close_range(connection: Connection, stock_name: str, asked: AskedRange) -> TimeRange:
+    """What a range without an end takes in now; raises UnknownStock."""
+    newest = await _newest(connection, stock_name)
+    return asked.closed(datetime.now(UTC), newest["timestamp"])
+
+
+async def prices(
+    connection: Connection, stock_name: str, end: datetime, after: Position, limit: int
+) -> list[Row]:
+    """The first ticks that come after a position and before a time, oldest first."""
+    return await connection.fetch(PRICES, stock_name, *after, end, limit)
 
 
 async def average(connection: Connection, stock_name: str, part: TimeRange) -> Average:
     """Exact: PostgreSQL's own arithmetic on numeric."""
-    _check_possible(stock_name)
-    start = part.before_start.timestamp
+    start = part.start or BEGINNING
     row = await connection.fetchrow(AVERAGE, stock_name, start, part.end)
     assert row  # noqa: S101  # an aggregate without GROUP BY has always one
-    if not row["count"]:
-        await latest(connection, stock_name)
     return Average(row["average"], row["count"])
 
 
 async def latest(connection: Connection, stock_name: str) -> bytes:
     """The stock's newest tick as JSON; raises UnknownStock."""
-    _check_possible(stock_name)
-    row = await connection.fetchrow(LATEST, stock_name)
-    if not row:
-        raise UnknownStock(stock_name)
-    return _stock_json(row)
+    return _stock_json(await _newest(connection, stock_name))
 
 
 async def stocks(connection: Connection) -> bytes:
@@ -125,12 +128,13 @@ async def stocks(connection: Connection) -> bytes:
 
 async def last_row(connection: Connection) -> str | None:
     """When the newest tick of all was received."""
-    at = await connection.fetchval(LAST_ROW)
+    at = await connection.fetchval(LAST_ROW, timeout=ANSWER)
     return rfc3339(at) if at else None
 
 
-async def nothing(_: Connection) -> None:
-    """Whoever lent the connection has asked already."""
+async def check(connection: Connection) -> None:
+    """Can the table be asked at all?"""
+    await connection.fetchrow(CHECK, timeout=ANSWER)
 
 
 def price_json(rows: Iterable[Row]) -> bytes:
@@ -165,7 +169,9 @@ def _stock_json(row: Row) -> bytes:
     )
 
 
-def _check_possible(stock_name: str) -> None:
-    """PostgreSQL's text can't hold a NUL: it would refuse the question itself."""
-    if "\0" in stock_name:
+async def _newest(connection: Connection, stock_name: str) -> Row:
+    # PostgreSQL's text can't hold a NUL: it would refuse the question itself.
+    row = None if "\0" in stock_name else await connection.fetchrow(LATEST, stock_name)
+    if not row:
         raise UnknownStock(stock_name)
+    return row

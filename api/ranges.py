@@ -1,4 +1,4 @@
-"""TimeRange: the times and cursors that a request may name; what is refused, and why."""
+"""AskedRange, TimeRange: the times and cursors that a request may name, and what is refused."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 MAX_LIMIT = 100_000
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST = 64  # characters of a time; the longest sensible one has 35
 
@@ -54,13 +54,30 @@ class TimeRange:
     end: datetime
     note: str | None = None
 
+
+@dataclass(frozen=True)
+class AskedRange:
+    """A range as it was asked for: perhaps without an end."""
+
+    start: datetime | None
+    end: datetime | None
+    note: str | None = None
+
     @property
     def before_start(self) -> Position:
         """Every tick in the range comes after it."""
-        return Position(self.start or _BEGINNING, -1)
+        return Position(self.start or BEGINNING, -1)
+
+    def closed(self, now: datetime, newest: datetime) -> TimeRange:
+        """Without an end it is all there is: by a clock ahead of ours, that is more than until now.
+
+        So is a start in the future, which makes an empty range and no mistake.
+        """
+        end = self.end or max(now, newest + _MICROSECOND, self.start or now)
+        return TimeRange(self.start, end, self.note)
 
 
-def parse_range(start_time: str | None, end_time: str | None, now: datetime) -> TimeRange:
+def parse_range(start_time: str | None, end_time: str | None) -> AskedRange:
     """Empty is missing, as forms send it; raises InvalidParameters."""
     moments: dict[str, Moment] = {}
     faults: dict[str, str] = {}
@@ -72,13 +89,11 @@ def parse_range(start_time: str | None, end_time: str | None, now: datetime) -> 
             faults[field] = str(error)
     if faults:
         raise InvalidParameters(faults)
-    start = moments["start_time"].at if "start_time" in moments else None
-    # A start in the future, by a clock ahead of ours, is an empty range and no mistake.
-    end = moments["end_time"].at if "end_time" in moments else max(now, start or now)
-    if start and start > end:
+    start, end = (moments[f].at if f in moments else None for f in ("start_time", "end_time"))
+    if start and end and start > end:
         raise InvalidParameters({"start_time": "is after end_time"})
     assumed = " and ".join(field for field, moment in moments.items() if moment.assumed_utc)
-    return TimeRange(start, end, f"no offset in {assumed}: read as UTC" if assumed else None)
+    return AskedRange(start, end, f"no offset in {assumed}: read as UTC" if assumed else None)
 
 
 def parse_time(text: str) -> Moment:
@@ -114,13 +129,20 @@ def _from_date(match: re.Match[str]) -> Moment:
         at = datetime(year, month, day, hour, minute, second - leap, microseconds, UTC)
     except ValueError as error:
         raise ValueError(f"is a time that doesn't exist: {error}") from None
-    offset = timedelta(hours=int(offset_hours or 0), minutes=int(offset_minutes or 0))
+    offset = _offset(sign, int(offset_hours or 0), int(offset_minutes or 0))
     try:
         at += timedelta(seconds=leap, microseconds=more)
-        at += offset if sign == "-" else -offset
+        at -= offset
     except OverflowError:
         raise ValueError("is outside the years 1 to 9999") from None
     return Moment(at, assumed_utc=not (sign or match[0][-1] in "Zz"))
+
+
+def _offset(sign: str | None, hours: int, minutes: int) -> timedelta:
+    if hours > 23 or minutes > 59:  # noqa: PLR2004  # a clock's last hour and minute
+        raise ValueError("is a time that doesn't exist: offset must be from -23:59 to +23:59")
+    offset = timedelta(hours=hours, minutes=minutes)
+    return -offset if sign == "-" else offset
 
 
 def _microseconds(fraction: str | None) -> tuple[int, int]:

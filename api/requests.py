@@ -4,6 +4,8 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_HEAD = "api.head"
+
 
 class EachRequest:
     """A client that leaves ends its query; HEAD is GET without the body."""
@@ -20,7 +22,8 @@ class EachRequest:
             await send(message)
 
         if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}  # uvicorn, which knows better, sends no body
+            # uvicorn, which knows better, sends no body
+            scope = {**scope, "method": "GET", "extensions": {_HEAD: {}}}
         work = asyncio.ensure_future(self._app(scope, _no_body, send_watched))
         leaving = asyncio.ensure_future(_left(receive))
         try:
@@ -33,6 +36,11 @@ class EachRequest:
             await asyncio.wait({work})
         if not work.cancelled():
             work.result()
+
+
+def wants_body(scope: Scope) -> bool:
+    """Or is it a HEAD that EachRequest made a GET of?"""
+    return _HEAD not in scope.get("extensions", {})
 
 
 async def _left(receive: Receive) -> None:

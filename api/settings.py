@@ -16,7 +16,9 @@ class ApiSettings(PostgresSettings):
     api_host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     api_port: PositiveInt = Field(8000, le=65535, description="port to listen on")
     api_pool_size: PositiveInt = Field(
-        10, ge=2, description="connections to PostgreSQL; half of them at most for long answers"
+        10,
+        ge=2,
+        description="connections to PostgreSQL; averages, and long answers, have half each",
     )
     api_statement_timeout: Seconds = Field(
         timedelta(seconds=30), description="seconds that one query may take"

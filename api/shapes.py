@@ -21,7 +21,13 @@ Price = Annotated[
 ]
 Exchange = Annotated[str, Field(examples=["NYSE"])]
 StockName = Annotated[str, Field(examples=["TSLA"])]
-Neighbour = Literal["ok", "busy", "away"]
+Neighbour = Annotated[
+    Literal["ok", "busy", "away", "unusable"],
+    Field(
+        description="busy: asked too much to say more; away: doesn't answer; unusable: answers, but"
+        " not this, since a key or a table isn't as it must be (the log says which)"
+    ),
+]
 
 
 class PricePoint(BaseModel):
@@ -42,7 +48,9 @@ class Stocks(BaseModel):
 class _OfARange(BaseModel):
     stock_name: StockName
     start_time: Instant | None = Field(description="null: from the beginning")
-    end_time: Instant = Field(description="as asked for, else the time of the request")
+    end_time: Instant = Field(
+        description="as asked for, else now, or just after the newest tick if that is later"
+    )
     note: str | None = Field(
         description="which times had no offset and were read as UTC",
         examples=["no offset in start_time: read as UTC"],
@@ -91,8 +99,8 @@ class Gaps(BaseModel):
 
 
 class Status(BaseModel):
-    redis: Neighbour = Field(description="away: all below but last_row is null")
-    postgres: Neighbour = Field(description="away or busy: last_row is null")
+    redis: Neighbour = Field(description="if not ok, all below but last_row is null")
+    postgres: Neighbour = Field(description="if not ok, last_row is null")
     groups: list[Group] | None
     stream: Stream | None
     last_row: Instant | None = Field(description="when the newest stored tick was received")
@@ -110,4 +118,4 @@ class Alive(BaseModel):
 class Ready(BaseModel):
     status: Literal["ready"] = "ready"
     postgres: Neighbour
-    redis: Neighbour = Field(description="away: only /api/status knows less")
+    redis: Neighbour = Field(description="if not ok, only /api/status knows less")

@@ -1,6 +1,8 @@
 """read_status(): how far the stream and its readers are, as Redis knows it."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from time import time
 from typing import Any, NamedTuple
@@ -11,6 +13,7 @@ from redis.asyncio import Redis
 from api.ranges import rfc3339
 from api.settings import ApiSettings
 from api.shapes import Gap, Gaps, Group, Stream
+from api.watch import Unusable
 from pipeline.connections import redis_outage
 
 LIMIT = 2.0  # seconds; a status that comes late is no status
@@ -40,34 +43,49 @@ async def check_redis(redis: Redis) -> None:
 async def read_status(redis: Redis, settings: ApiSettings) -> RedisStatus:
     """Raises Outage. What doesn't exist yet is empty, a group too: it will begin at the start."""
     places = ("bridge", *settings.stream_groups)
-    with redis_outage():
+    with _usable(), redis_outage():
         async with asyncio.timeout(LIMIT):
-            ask: Reply = redis.pipeline(transaction=False)
-            ask.xinfo_stream(settings.stream)
-            ask.xinfo_groups(settings.stream)
-            ask.xinfo_stream(settings.helper_key("gaps"))
-            for place in places:
-                ask.xlen(settings.helper_key("dead", place))
-            replies: list[Reply] = await ask.execute(raise_on_error=False)
+            replies = await _ask(redis, settings, places)
             stream, found, gaps = (
                 _unless_missing(reply, nothing)
                 for reply, nothing in zip(replies, (_NO_STREAM, [], _NO_STREAM), strict=False)
             )
-            known = {group["name"].decode(): group for group in found}
+            known = {group["name"]: group for group in found}
             groups = [
-                await _group(redis, settings.stream, stream, name, known.get(name))
+                await _group(redis, settings.stream, stream, name, known.get(name.encode()))
                 for name in settings.stream_groups
             ]
-    return RedisStatus(
-        groups,
-        Stream(
-            length=stream["length"],
-            appended=stream["entries-added"],
-            last_id=stream["last-generated-id"].decode(),
-        ),
-        Gaps(count=gaps["entries-added"], last=_gap(gaps["last-entry"])),
-        dict(zip(places, (_unless_missing(reply, 0) for reply in replies[3:]), strict=True)),
-    )
+        return RedisStatus(
+            groups,
+            Stream(
+                length=stream["length"],
+                appended=stream["entries-added"],
+                last_id=stream["last-generated-id"].decode(),
+            ),
+            Gaps(count=gaps["entries-added"], last=_gap(gaps["last-entry"])),
+            dict(zip(places, (_unless_missing(reply, 0) for reply in replies[3:]), strict=True)),
+        )
+
+
+async def _ask(redis: Redis, settings: ApiSettings, places: tuple[str, ...]) -> list[Reply]:
+    """All in one round trip; an error is the reply to its own command only."""
+    ask: Reply = redis.pipeline(transaction=False)
+    ask.xinfo_stream(settings.stream)
+    ask.xinfo_groups(settings.stream)
+    ask.xinfo_stream(settings.helper_key("gaps"))
+    for place in places:
+        ask.xlen(settings.helper_key("dead", place))
+    replies: list[Reply] = await ask.execute(raise_on_error=False)
+    return replies
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """Anybody can write these keys: a status is for finding that out, and must not fail of it."""
+    try:
+        yield
+    except (exceptions.ResponseError, KeyError, ValueError, OverflowError) as error:
+        raise Unusable("redis", f"{type(error).__name__}: {error}") from error
 
 
 async def _group(redis: Redis, key: str, stream: Reply, name: str, group: Reply | None) -> Group:

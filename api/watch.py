@@ -8,6 +8,10 @@ from pipeline.events import emit
 from pipeline.outage import Outage
 
 
+class Unusable(Outage):
+    """It answers, but not this: a key of another type, a table or a right that isn't there."""
+
+
 class Watch:
     """One neighbour's absence, as the requests that needed it saw it."""
 

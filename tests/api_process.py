@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
+import asyncpg
 from yarl import URL
 
-from tests.servers import LOOPBACK, free_ports
+from tests.conftest import Database
+from tests.servers import LOOPBACK, PostgresServer, free_ports
 from tests.services import Service, StartService
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    import asyncpg
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOON = 1_700_049_600_000_000  # 2023-11-15T12:00:00Z in µs: when the ticks of tests arrive
@@ -125,3 +124,36 @@ def tick(
 
 async def store(connection: "asyncpg.Connection[Any]", ticks: Iterable[Tick]) -> None:
     await connection.copy_records_to_table("stock_prices", records=ticks, columns=COLUMNS)
+
+
+async def owner_runs(server: PostgresServer, sql: str) -> Any:
+    """The first value, if there is one."""
+    connection = await asyncpg.connect(server.owner_dsn)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def locked(postgres: Database) -> AsyncIterator[None]:
+    """Queries wait meanwhile, as they would for a slow one."""
+    # its own connection: in a transaction pg_stat_activity keeps saying what it said first
+    locker = await asyncpg.connect(postgres.owner_dsn)
+    try:
+        async with locker.transaction():
+            await locker.execute("LOCK TABLE stock_prices IN ACCESS EXCLUSIVE MODE")
+            yield
+    finally:
+        await locker.close()
+
+
+async def busy_connections(postgres: Database, at_least: int = 1) -> bool:
+    count = await postgres.connection.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'api' AND state <> 'idle'"
+    )
+    return bool(count >= at_least)
+
+
+async def is_idle(postgres: Database) -> bool:
+    return not await busy_connections(postgres)

@@ -1,21 +1,29 @@
 // Numbers and times as the page shows them.
 
-// A double holds 15 decimal digits for certain; a 16th would be an invention.
-const DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 15, useGrouping: false });
+// A double holds 15 decimal digits for certain; a 16th would be an invention. A double that 15 digits
+// don't say was made of more.
+const CERTAIN = 15;
+const DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: CERTAIN, useGrouping: false });
 const GROUPED = new Intl.NumberFormat("en-US");
 const STALE_MS = 10_000;
 
 // toPrecision rounds the number itself; Intl alone would round its shortest decimal form once more.
-export const priceText = (price) => DIGITS.format(Number(price.toPrecision(15)));
+export const priceText = (price) => about(price) + DIGITS.format(Number(price.toPrecision(CERTAIN)));
 export const countText = (count) => GROUPED.format(count);
+
+/** "≈" before what is rounded. */
+function about(price) {
+  return Number(price.toPrecision(CERTAIN)) === price ? "" : "≈";
+}
 
 /** Which way a price went, in words and in the decimals that the two prices have. */
 export function change(price, previous) {
   if (previous === null) return { direction: "none", text: "" };
   const decimals = Math.max(...[price, previous].map((n) => fraction(priceText(n)).length));
-  const text = Math.abs(price - previous).toFixed(Math.max(0, decimals - 1));
-  if (price === previous) return { direction: "same", text };
-  return price > previous ? { direction: "up", text: `+${text}` } : { direction: "down", text: `−${text}` };
+  const size = Math.abs(price - previous).toFixed(Math.max(0, decimals - 1));
+  const text = (sign) => (about(price) || about(previous)) + sign + size;
+  if (price === previous) return { direction: "same", text: text("") };
+  return price > previous ? { direction: "up", text: text("+") } : { direction: "down", text: text("−") };
 }
 
 /** ".02" of "723.02", so that a column can be lined up at its decimal points. */

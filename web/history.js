@@ -1,6 +1,6 @@
 // The history form: points, count and average of a stock in a range, page by page.
 
-import { getJson, serverNow } from "./api.js";
+import { getJson } from "./api.js";
 import { digitSpans, showDigits } from "./cells.js";
 import { countText, inputTime, localTime, priceText, zoneText } from "./format.js";
 
@@ -37,14 +37,12 @@ export class History {
   }
 
   #submit() {
-    const now = new Date(serverNow()).toISOString(); // the same one for points and average
-    const range = { start_time: utc(element("start").value), end_time: utc(element("end").value) ?? now };
+    const range = { start_time: utc(element("start").value), end_time: utc(element("end").value) };
     const asked = { stock: element("stock").value.trim(), range, cursors: [null] };
     return this.#show(async (signal) => {
-      const [average, points] = await Promise.all([
-        getJson(`/api/average/${encodeURIComponent(asked.stock)}`, range, signal),
-        getPage(asked, 0, signal),
-      ]);
+      const points = await getPage(asked, 0, signal);
+      range.end_time ??= points.end_time; // the same one for the average and all pages
+      const average = await getJson("/api/average", { stock_name: asked.stock, ...range }, signal);
       this.#asked = { ...asked, average };
       this.#page = 0;
       this.#render(points);
@@ -96,8 +94,9 @@ export class History {
 }
 
 function getPage({ stock, range, cursors }, page, signal) {
-  const query = { ...range, limit: PAGE, cursor: cursors[page] };
-  return getJson(`/api/prices/${encodeURIComponent(stock)}`, query, signal);
+  // In the query: a browser takes a stock named ".." for a step up when it is part of the path.
+  const query = { stock_name: stock, ...range, limit: PAGE, cursor: cursors[page] };
+  return getJson("/api/prices", query, signal);
 }
 
 const utc = (local) => (local ? new Date(local).toISOString() : null);

@@ -4,14 +4,18 @@ import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
+from time import time_ns
 from typing import Any
 from urllib.parse import quote
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
+from tests.api_process import NOON, store, tick
 from tests.chromium import Chromium, find_chromium
+from tests.looking import look
 from tests.target import Target
 from tests.waiting import wait_until
 
@@ -20,6 +24,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)
 
 VIEWER_ZONE, VIEWER_OFFSET = "Asia/Kolkata", timezone(timedelta(hours=5, minutes=30))
 STOCKS = ["NASDAQ AAPL", "NASDAQ AMZN", "NASDAQ MSFT", "NYSE DIS", "NYSE NFLX", "NYSE TSLA"]
+HOUR_US = 3_600_000_000
 SLOW = 30_000  # ms: first prices, restarts
 PRICE = "#live-table tr[data-stock=TSLA] td:nth-child(2)"
 RECORD_STATES = """() => {
@@ -84,14 +89,14 @@ async def test_the_history_listed_is_what_the_api_says(page: Page) -> None:
     assert len(said["prices"]) >= 10
     assert await listed(page) == [point_as_shown(point) for point in said["prices"]]
     await expect(page.locator("#count")).to_have_text(f"{average['count']:,}")
-    await expect(page.locator("#average")).to_have_text(f"{average['average']:.15g}")
+    await expect(page.locator("#average")).to_have_text(digits(average["average"]))
 
 
 async def test_the_history_is_turned_page_by_page(page: Page) -> None:
     async def smaller(route: Route) -> None:
         await route.continue_(url=route.request.url.replace("limit=1000", "limit=6"))
 
-    await page.route("**/api/prices/**", smaller)
+    await page.route(re.compile(r"/api/prices\?"), smaller)
     start, end = await past_range(page)
     said = (await api(page, "prices", start, end))["prices"]
     await ask(page, "TSLA", start, end)
@@ -121,6 +126,34 @@ async def test_an_unknown_stock_is_answered_with_the_apis_own_words(page: Page) 
     await ask(page, name)
     await expect(page.locator("#history-error")).to_have_text((await answer.json())["detail"])
     await expect(page.locator("#history-error b")).to_have_count(0)
+
+
+async def test_a_stock_whose_name_looks_like_a_path_has_its_history(
+    page: Page, system: Target
+) -> None:
+    names = [".", "..", "../../../x"]
+    async with look(system.redis_url) as redis:
+        for name in names:
+            await redis.publish("NYSE", f"{name}:5.25")
+    for name in names:
+        await wait_until(partial(knows, page, name), limit=20)
+        await ask(page, name)
+        await expect(page.locator("#history-caption")).to_have_text(f"{name}, points 1 to 1 of 1")
+        assert [row[2:] for row in await listed(page)] == [["NYSE", "5.25"]]
+
+
+async def test_a_tick_by_a_clock_that_is_ahead_is_in_a_history_without_an_end(
+    page: Page, system: Target
+) -> None:
+    owner = await asyncpg.connect(system.owner_dsn)
+    try:
+        await store(owner, [tick(time_ns() // 1000 - NOON + HOUR_US, "5.25", "AHEAD")])
+        await ask(page, "AHEAD")
+        await expect(page.locator("#history-caption")).to_have_text("AHEAD, points 1 to 1 of 1")
+        await expect(page.locator("#average")).to_have_text("5.25")
+    finally:
+        await owner.execute("DELETE FROM stock_prices WHERE stock_name = 'AHEAD'")
+        await owner.close()
 
 
 async def test_the_page_loads_without_an_error_or_a_refused_resource(
@@ -210,6 +243,10 @@ async def past_range(page: Page) -> tuple[datetime, datetime]:
     return end - timedelta(seconds=30), end
 
 
+async def knows(page: Page, stock: str) -> bool:
+    return (await page.request.get("/api/latest", params={"stock_name": stock})).ok
+
+
 async def recovered(page: Page) -> bool:
     states = await page.evaluate("window.states")
     return "reconnecting" in states and states[-1] == "live"
@@ -229,4 +266,10 @@ async def listed(page: Page) -> list[list[str]]:
 def point_as_shown(point: dict[str, Any]) -> list[str]:
     time = datetime.fromisoformat(point["timestamp"]).astimezone(VIEWER_OFFSET)
     shown = f"{time:%Y-%m-%d %H:%M:%S.%f}"
-    return [point["id"], shown, point["exchange_name"], f"{point['price']:.15g}"]
+    return [point["id"], shown, point["exchange_name"], digits(point["price"])]
+
+
+def digits(price: float) -> str:
+    """As many as a double holds for certain, and a sign where there were more."""
+    certain = f"{price:.15g}"
+    return certain if float(certain) == price else f"≈{certain}"

@@ -4,16 +4,23 @@ import asyncio
 import json
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
 import aiohttp
-import asyncpg
-import pytest
 
-from tests.api_process import LONG, NOBODY_LISTENS, Api, running_api, store, tick
+from tests.api_process import (
+    LONG,
+    NOBODY_LISTENS,
+    Api,
+    busy_connections,
+    is_idle,
+    locked,
+    owner_runs,
+    running_api,
+    store,
+    tick,
+)
 from tests.conftest import Database
 from tests.servers import LOOPBACK, PostgresServer
 from tests.services import Service, StartService
@@ -74,50 +81,18 @@ async def test_a_database_that_hangs_makes_nobody_wait(
         await wait_until(lambda: _status_is(api, "/api/stocks", 200))
 
 
-async def test_a_database_that_dies_in_mid_answer_leaves_it_visibly_broken(
-    service: StartService, own_postgres: PostgresServer
-) -> None:
-    await _owner_runs(own_postgres, LONG)
-    async with running_api(service, POSTGRES_DSN=own_postgres.dsn("api")) as api:
-        received = b""
-        with pytest.raises(aiohttp.ClientPayloadError):  # noqa: PT012  # it breaks while it is read
-            async with api.open("/api/prices/LONG") as response:
-                assert response.status == 200
-                received += await response.content.readany()
-                own_postgres.kill()
-                async for piece in response.content.iter_any():
-                    received += piece
-        with pytest.raises(json.JSONDecodeError):
-            json.loads(received)
-
-
-async def test_a_reader_that_leaves_gives_its_connection_back(
-    service: StartService, postgres: Database
-) -> None:
-    await postgres.connection.execute(LONG)
-    async with running_api(service, POSTGRES_DSN=postgres.dsn("api"), API_POOL_SIZE=2) as api:
-        for _ in range(3):  # one long answer at a time is all that such a pool gives
-            async with api.open("/api/prices/LONG") as response:
-                await response.content.readany()
-                assert await _busy_connections(postgres)
-            await wait_until(lambda: _is_idle(postgres))
-
-        assert len((await api.get("/api/prices/LONG")).json["prices"]) == 200_000
-        assert not api.process.find("log")
-
-
 async def test_a_client_that_leaves_cancels_its_query(
     service: StartService, postgres: Database
 ) -> None:
     async with (
         running_api(service, POSTGRES_DSN=postgres.dsn("api")) as api,
-        _locked(postgres),
+        locked(postgres),
     ):
         asked = asyncio.ensure_future(api.get("/api/average/TSLA"))
-        await wait_until(lambda: _busy_connections(postgres))
+        await wait_until(lambda: busy_connections(postgres))
         asked.cancel()
 
-        await wait_until(lambda: _is_idle(postgres))
+        await wait_until(lambda: is_idle(postgres))
 
 
 async def test_too_many_at_once_are_told_to_come_back(
@@ -125,13 +100,35 @@ async def test_too_many_at_once_are_told_to_come_back(
 ) -> None:
     await store(postgres.connection, [tick(0, "5")])
     async with running_api(service, POSTGRES_DSN=postgres.dsn("api"), API_POOL_SIZE=2) as api:
-        async with _locked(postgres):
-            asked = [asyncio.ensure_future(api.get("/api/average/TSLA")) for _ in range(2)]
-            await wait_until(lambda: _busy_connections(postgres, 2))
-            await _assert_unavailable(api, "/api/latest/TSLA", "Busy")
-            await _assert_unavailable(api, "/api/prices/TSLA", "Busy")
+        async with locked(postgres):
+            asked = [
+                asyncio.ensure_future(api.get(f"/api/{what}/TSLA"))
+                for what in ("average", "latest")
+            ]
+            await wait_until(lambda: busy_connections(postgres, 2))
+            for what in ("average", "latest", "prices"):
+                await _assert_unavailable(api, f"/api/{what}/TSLA", "Busy")
 
         assert [answer.status for answer in await asyncio.gather(*asked)] == [200, 200]
+
+
+async def test_averages_leave_connections_for_short_questions(
+    service: StartService, postgres: Database
+) -> None:
+    await store(postgres.connection, [tick(0, "5")])
+    async with running_api(service, POSTGRES_DSN=postgres.dsn("api"), API_POOL_SIZE=4) as api:
+        async with locked(postgres):
+            averages = [asyncio.ensure_future(api.get("/api/average/TSLA")) for _ in range(2)]
+            await wait_until(lambda: busy_connections(postgres, 2))
+            await _assert_unavailable(api, "/api/average/TSLA", "Busy")
+            short = [
+                asyncio.ensure_future(api.get(f"/api/{what}"))
+                for what in ("latest/TSLA", "prices/TSLA?limit=1000")
+            ]
+            await wait_until(lambda: busy_connections(postgres, 4))
+
+        answers = await asyncio.gather(*averages, *short)
+        assert [answer.status for answer in answers] == [200] * 4
 
 
 async def test_a_query_that_takes_too_long_is_ended(
@@ -140,16 +137,28 @@ async def test_a_query_that_takes_too_long_is_ended(
     async with running_api(
         service, POSTGRES_DSN=postgres.dsn("api"), API_STATEMENT_TIMEOUT=0.3
     ) as api:
-        async with _locked(postgres):
+        async with locked(postgres):
             await _assert_unavailable(api, "/api/average/TSLA", "Query too slow")
 
         assert (await api.get("/api/average/TSLA")).status == 404
 
 
+async def test_a_table_that_somebody_holds_makes_no_status_wait(
+    service: StartService, postgres: Database
+) -> None:
+    async with running_api(service, POSTGRES_DSN=postgres.dsn("api")) as api:
+        for address in ("/api/status", "/api/health/ready"):
+            async with asyncio.timeout(AT_ONCE), locked(postgres):
+                answer = await api.get(address)
+            assert (answer.status, answer.json["postgres"]) == (200, "busy")
+
+        assert (await api.get("/api/status")).json["postgres"] == "ok"
+
+
 async def test_a_bug_is_logged_once_and_shows_the_client_nothing(
     service: StartService, own_postgres: PostgresServer
 ) -> None:
-    await _owner_runs(own_postgres, "ALTER TABLE stock_prices RENAME price TO cost")
+    await owner_runs(own_postgres, "ALTER TABLE stock_prices RENAME price TO cost")
     async with running_api(service, POSTGRES_DSN=own_postgres.dsn("api")) as api:
         answer = await api.get("/api/stocks")
 
@@ -184,7 +193,7 @@ async def test_a_stop_does_not_wait_for_a_reader_that_takes_nothing(
         async with api.open("/api/prices/LONG"):
             assert await api.process.terminate(limit=10) == 0
 
-        await wait_until(lambda: _is_idle(postgres))
+        await wait_until(lambda: is_idle(postgres))
 
 
 async def test_a_taken_port_is_said_and_exit_1(service: StartService) -> None:
@@ -229,35 +238,3 @@ async def _refuses(api: Api) -> bool:
             return False
     except aiohttp.ClientConnectionError:
         return True
-
-
-async def _owner_runs(server: PostgresServer, sql: str) -> None:
-    connection = await asyncpg.connect(server.owner_dsn)
-    try:
-        await connection.execute(sql)
-    finally:
-        await connection.close()
-
-
-@asynccontextmanager
-async def _locked(postgres: Database) -> AsyncIterator[None]:
-    """Queries wait meanwhile, as they would for a slow one."""
-    # its own connection: in a transaction pg_stat_activity keeps saying what it said first
-    locker = await asyncpg.connect(postgres.owner_dsn)
-    try:
-        async with locker.transaction():
-            await locker.execute("LOCK TABLE stock_prices IN ACCESS EXCLUSIVE MODE")
-            yield
-    finally:
-        await locker.close()
-
-
-async def _busy_connections(postgres: Database, at_least: int = 1) -> bool:
-    count = await postgres.connection.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'api' AND state <> 'idle'"
-    )
-    return bool(count >= at_least)
-
-
-async def _is_idle(postgres: Database) -> bool:
-    return not await _busy_connections(postgres)

@@ -8,17 +8,17 @@ import pytest
 
 from api import queries
 from api.database import PLANNER
+from api.ranges import BEGINNING
 from tests.api_process import LONG
 from tests.conftest import Database
 
-BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 NOW = datetime.now(UTC)
 
 
 @pytest.mark.parametrize(
     ("sql", "arguments"),
     [
-        (queries.PRICES, ("LONG", BEGINNING, -1, NOW)),
+        (queries.PRICES, ("LONG", BEGINNING, -1, NOW, 500)),
         (queries.AVERAGE, ("LONG", BEGINNING, NOW)),
         (queries.LATEST, ("LONG",)),
         (queries.STOCKS, ()),

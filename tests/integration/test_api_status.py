@@ -7,13 +7,22 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.api_process import NOON, Api, running_api, store, tick
+from tests.api_process import NOON, Api, owner_runs, running_api, store, tick
 from tests.conftest import Database
-from tests.servers import RedisServer
+from tests.servers import PostgresServer, RedisServer
 from tests.services import StartService
 
 ENTRY: dict[Any, Any] = {"channel": "NYSE", "message": "TSLA:723.02"}
 NOTHING = {"lag_entries": 0, "lag_seconds": 0.0, "pending": 0, "consumers": 0}
+WITHOUT_REDIS = {
+    "redis": "away",
+    "postgres": "ok",
+    "groups": None,
+    "stream": None,
+    "last_row": "2023-11-15T12:00:00.000005Z",
+    "bridge_gaps": None,
+    "dead_letters": None,
+}
 
 
 @pytest.fixture
@@ -24,6 +33,12 @@ async def api(
         service, POSTGRES_DSN=postgres.dsn("api"), REDIS_URL=redis_url, STREAM=stream
     ) as running:
         yield running
+
+
+@pytest.fixture
+async def filled_api(api: Api, postgres: Database) -> Api:
+    await store(postgres.connection, [tick(5, "1")])
+    return api
 
 
 async def test_before_the_first_tick_everything_is_empty_and_known(api: Api) -> None:
@@ -125,17 +140,68 @@ async def test_without_redis_the_rest_is_still_known(
         await _assert_without_redis(api)
 
 
+@pytest.mark.parametrize(
+    ("key", "entry"),
+    [
+        ("{}", None),
+        ("{{{}}}:gaps", None),
+        ("{{{}}}:dead:writer", None),
+        ("{{{}}}:gaps", {"not": "a gap"}),
+        ("{{{}}}:gaps", {"from_us": "soon", "to_us": "later"}),
+        ("{{{}}}:gaps", {"from_us": "9" * 30, "to_us": "9" * 30}),
+    ],
+)
+async def test_a_key_that_is_not_as_it_must_be_is_said_and_breaks_nothing(
+    filled_api: Api, redis: Redis, stream: str, key: str, entry: dict[Any, Any] | None
+) -> None:
+    name = key.format(stream)
+    await (redis.xadd(name, entry) if entry else redis.set(name, "x"))
+
+    status = await filled_api.get("/api/status")
+
+    assert status.status == 200
+    assert status.json == {**WITHOUT_REDIS, "redis": "unusable"}
+    assert (await filled_api.process.wait_for("outage", neighbour="redis"))["reason"]
+    await redis.delete(name)
+    assert (await filled_api.get("/api/status")).json["redis"] == "ok"
+
+
+async def test_a_group_with_a_name_that_is_no_text_is_somebody_elses(
+    api: Api, redis: Redis, stream: str
+) -> None:
+    await redis.xgroup_create(stream, b"\xff", "0", mkstream=True)
+
+    assert [group["name"] for group in (await api.get("/api/status")).json["groups"]] == [
+        "forwarder",
+        "writer",
+    ]
+
+
+@pytest.mark.parametrize("what", ["timestamp TO received", "TO prices"])
+async def test_a_table_that_cannot_be_read_is_not_ready(
+    service: StartService, own_postgres: PostgresServer, redis_url: str, what: str
+) -> None:
+    async with running_api(
+        service, POSTGRES_DSN=own_postgres.dsn("api"), REDIS_URL=redis_url
+    ) as api:
+        assert (await api.get("/api/health/ready")).json["postgres"] == "ok"
+        await owner_runs(own_postgres, f"ALTER TABLE stock_prices RENAME {what}")
+
+        ready = await api.get("/api/health/ready")
+        status = await api.get("/api/status")
+
+        assert (ready.status, ready.problem["title"]) == (503, "Not ready")
+        assert ready.problem["postgres"] == "unusable"
+        assert (status.status, status.json["postgres"], status.json["redis"]) == (
+            200,
+            "unusable",
+            "ok",
+        )
+        assert "does not exist" in (await api.process.wait_for("outage"))["reason"]
+
+
 async def _assert_without_redis(api: Api) -> None:
-    status = (await api.get("/api/status")).json
-    assert status == {
-        "redis": "away",
-        "postgres": "ok",
-        "groups": None,
-        "stream": None,
-        "last_row": "2023-11-15T12:00:00.000005Z",
-        "bridge_gaps": None,
-        "dead_letters": None,
-    }
+    assert (await api.get("/api/status")).json == WITHOUT_REDIS
     ready = await api.get("/api/health/ready")
     assert (ready.status, ready.json["redis"]) == (200, "away")
 

@@ -31,6 +31,7 @@ EIGHT = datetime(2026, 11, 24, 8, tzinfo=UTC)
         ("2026-11-24T09:30:00 01:30", EIGHT),  # + in a query string
         ("2026-11-24 08:00:00 00:00", EIGHT),
         ("2026-11-24T08:00:00-00:00", EIGHT),
+        ("2026-11-25T07:59:00+23:59", EIGHT),
         ("2026-11-24T08:00:00.5Z", EIGHT + timedelta(milliseconds=500)),
         ("2026-11-24T08:00:00.123456Z", EIGHT + timedelta(microseconds=123456)),
         ("2026-11-24T08:00:00.123456000Z", EIGHT + timedelta(microseconds=123456)),
@@ -98,6 +99,9 @@ def test_anything_else_is_no_time(text: str) -> None:
         "2026-11-24T24:00:00Z",
         "2026-11-24T08:60:00Z",
         "2026-11-24T08:00:61Z",
+        "2026-11-24T08:00:00+99:99",
+        "2026-11-24T08:00:00+24:00",
+        "2026-11-24T08:00:00-00:60",
     ],
 )
 def test_a_time_that_no_clock_shows_is_refused(text: str) -> None:
@@ -124,29 +128,41 @@ def test_a_time_beyond_the_calendar_is_refused(text: str) -> None:
 
 def test_a_missing_start_is_the_beginning_and_a_missing_end_is_now() -> None:
     for missing in (None, "", "  "):
-        part = parse_range(missing, missing, NOW)
+        asked = parse_range(missing, missing)
+        part = asked.closed(NOW, EIGHT)
 
         assert (part.start, part.end, part.note) == (None, NOW, None)
-        assert part.before_start < position(0)
+        assert asked.before_start < position(0)
+
+
+def test_a_missing_end_is_just_after_a_tick_by_a_clock_that_is_ahead() -> None:
+    ahead = NOW + timedelta(seconds=3)
+
+    assert parse_range(None, None).closed(NOW, ahead).end == ahead + timedelta(microseconds=1)
+    assert parse_range(None, None).closed(NOW, NOW).end == NOW + timedelta(microseconds=1)
+
+
+def test_an_end_is_kept_whatever_came_after_it() -> None:
+    assert parse_range(None, "2026-11-24T08:00:00Z").closed(NOW, NOW).end == EIGHT
 
 
 def test_a_start_in_the_future_is_an_empty_range() -> None:
-    part = parse_range("2026-11-25T00:00:00Z", None, NOW)
+    part = parse_range("2026-11-25T00:00:00Z", None).closed(NOW, EIGHT)
 
     assert part.start == part.end
 
 
 def test_a_start_after_the_end_names_the_field() -> None:
-    assert parse_range("5", "5", NOW).start == parse_range("5", "5", NOW).end
+    assert parse_range("5", "5").start == parse_range("5", "5").end
     with pytest.raises(InvalidParameters) as raised:
-        parse_range("5.000001", "5", NOW)
+        parse_range("5.000001", "5")
 
     assert raised.value.faults == {"start_time": "is after end_time"}
 
 
 def test_every_wrong_time_is_named() -> None:
     with pytest.raises(InvalidParameters) as raised:
-        parse_range("x", "y", NOW)
+        parse_range("x", "y")
 
     assert raised.value.faults.keys() == {"start_time", "end_time"}
 
@@ -155,7 +171,7 @@ def test_the_note_names_the_times_that_had_no_offset() -> None:
     start, end = "2026-11-24T08:00:00", "2026-11-24T09:00:00"
 
     notes = [
-        parse_range(first, second, NOW).note
+        parse_range(first, second).note
         for first, second in ((start, end), (start + "Z", end), (start, "2000000000"))
     ]
 
@@ -167,7 +183,7 @@ def test_the_note_names_the_times_that_had_no_offset() -> None:
 
 
 def test_a_tick_at_the_start_is_in_the_range() -> None:
-    part = parse_range("2026-11-24T08:00:00.000007Z", None, NOW)
+    part = parse_range("2026-11-24T08:00:00.000007Z", None)
     first = position(1795507200000 << 20 | 7 << 10)
 
     assert first.timestamp == part.start

@@ -8,16 +8,19 @@ const { ageText, change, countText, inputTime, isStale, localTime, priceText, zo
   "../../web/format.js"
 );
 
-test("a price keeps its digits, fifteen of them and never more", () => {
+test("a price keeps its digits, fifteen of them, and says when there are more", () => {
   const cases = [
     [723.02, "723.02"],
     [700, "700"],
-    [0.1 + 0.2, "0.3"],
+    [0.1 + 0.2, "≈0.3"],
     [1234567.89, "1234567.89"],
-    [123456789012345680, "123456789012346000"],
+    [123456789012345678.12, "≈123456789012346000"],
+    [123456789012345000, "123456789012345000"],
+    [9007199254740992, "≈9007199254740990"],
     [0.000000000000000001, "0.000000000000000001"],
-    [1 / 3, "0.333333333333333"],
-    [700.7442898221115, "700.744289822111"], // a little below the half
+    [99999999999.9999, "99999999999.9999"],
+    [1 / 3, "≈0.333333333333333"],
+    [700.7442898221115, "≈700.744289822111"], // a little below the half
   ];
   for (const [price, text] of cases) assert.equal(priceText(price), text);
 });
@@ -27,6 +30,9 @@ test("a change has the decimals of the two prices and says which way", () => {
   assert.deepEqual(change(699.79, 700.1), { direction: "down", text: "−0.31" });
   assert.deepEqual(change(700, 700), { direction: "same", text: "0" });
   assert.deepEqual(change(700.5, 700.5), { direction: "same", text: "0.0" });
+  const [large, larger] = [123456789012345678.12, 123456789012345699.12];
+  assert.deepEqual(change(larger, large), { direction: "up", text: "≈+16" });
+  assert.deepEqual(change(large, large), { direction: "same", text: "≈0" });
   assert.deepEqual(change(700, null), { direction: "none", text: "" });
 });
 
