@@ -5,6 +5,7 @@ from time import monotonic
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.requests import wants_body
 from pipeline.metrics import Distribution
 
 # Who asks may invent addresses and methods, and must not be able to invent metrics with them.
@@ -54,6 +55,7 @@ class RequestMetrics:
             await self._app(scope, receive, send_watched)
         finally:
             route = scope["route"].path_format if "route" in scope else OTHER
-            method = scope["method"] if scope["method"] in METHODS else OTHER
-            self._requests[route, method, status if ended else ABORTED] += 1
+            method = scope["method"] if wants_body(scope) else "HEAD"
+            kind = (method if method in METHODS else OTHER, status if ended else ABORTED)
+            self._requests[route, *kind] += 1
             self._seconds[route].observe(monotonic() - began)
