@@ -99,3 +99,14 @@ async def test_without_a_stream_or_a_group_nothing_is_known(
     await append(redis, stream, entries(numbered(3)))
     with pytest.raises(RedisError):
         await read_lag(client, stream, GROUP)
+
+
+async def test_what_is_deleted_before_it_is_read_is_nobody_s_work(
+    client: Redis, redis: Redis, stream: str, waiting: list[bytes]
+) -> None:
+    await read(redis, stream, 9)
+    await redis.xack(stream, GROUP, *waiting[:9])
+    await redis.xdel(stream, waiting[9])
+    [group] = await redis.xinfo_groups(stream)
+    assert group["lag"] is None
+    assert await read_lag(client, stream, GROUP) == {"lag_entries": 0, "lag_seconds": 0.0}
