@@ -9,11 +9,13 @@ import uvicorn
 
 from api.app import create_app
 from api.database import open_database
+from api.metrics import RequestMetrics
 from api.neighbours import Neighbours
 from api.requests import EachRequest
 from api.settings import ApiSettings
 from pipeline.connections import connect
 from pipeline.lifecycle import run
+from pipeline.progress import emit_progress, report_progress
 
 DRAIN_LIMIT = 6  # seconds that a stop waits for answers under way
 
@@ -28,9 +30,9 @@ class Server(uvicorn.Server):
 
 async def main(settings: ApiSettings, stop: asyncio.Event) -> None:
     async with open_database(settings) as database, connect(settings) as redis:
-        app = EachRequest(create_app(Neighbours(database, redis, settings)))
+        app = RequestMetrics(create_app(Neighbours(database, redis, settings)))
         config = uvicorn.Config(
-            app,
+            EachRequest(app),
             host=settings.api_host,
             port=settings.api_port,
             lifespan="off",
@@ -46,8 +48,10 @@ async def main(settings: ApiSettings, stop: asyncio.Event) -> None:
         with _listener(settings.api_host, settings.api_port) as listener:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(server.serve([listener]))
+                tasks.create_task(report_progress(app.read, stop))
                 await stop.wait()
                 server.should_exit = True
+        emit_progress(app.read())
 
 
 def _listener(host: str, port: int) -> socket.socket:

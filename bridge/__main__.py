@@ -1,15 +1,17 @@
 """bridge: channels NYSE and NASDAQ → tick stream, one entry per message, fenced."""
 
 import asyncio
+from functools import partial
 
 from bridge.append import Appender
 from bridge.backlog import Backlog
 from bridge.channels import Subscription
+from bridge.gauges import read_gauges
 from bridge.settings import BridgeSettings
-from pipeline.events import emit
+from pipeline.connections import connect
 from pipeline.lifecycle import run
 from pipeline.outage import Stopped, persist
-from pipeline.progress import report_progress
+from pipeline.progress import emit_progress, report_progress
 
 DRAIN_LIMIT = 7.0  # seconds that a stop waits for a Redis that takes no appends
 
@@ -23,15 +25,16 @@ async def main(settings: BridgeSettings, stop: asyncio.Event) -> None:
         await persist(appender.look, stop)
     except Stopped:
         return
-    async with asyncio.TaskGroup() as tasks:
+    async with connect(settings) as redis, asyncio.TaskGroup() as tasks:
+        gauges = partial(read_gauges, redis, settings.stream)
         tasks.create_task(subscription.run(stop))
-        tasks.create_task(report_progress(appender.counters, stop))
+        tasks.create_task(report_progress(appender.metrics, stop, gauges))
         await subscription.ready.wait()
         appending = tasks.create_task(appender.run(subscription, give_up))
         await stop.wait()
         await asyncio.wait({appending}, timeout=DRAIN_LIMIT)
         give_up.set()
-    emit("progress", **appender.counters())
+    emit_progress(appender.metrics())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
+from time import monotonic
 
 from bridge.backlog import Backlog, Piece
 from bridge.channels import Gap, Subscription
@@ -12,6 +13,7 @@ from bridge.ids import EntryIds, id_pair, id_us
 from bridge.script import Batch, Reply, StreamScript
 from bridge.settings import BridgeSettings
 from pipeline.events import beat, emit
+from pipeline.metrics import AGES_EVERY, Ages, Distribution
 from pipeline.outage import Stopped, pause, persist
 
 TRIM_EVERY = 1.0
@@ -33,22 +35,30 @@ class Appender:
         self._batch = NOTHING  # in flight: has its ids, not known to be in the stream
         self._called_at = self._trimmed_at = 0.0
         self._gaps: list[Gap] = []  # said, not yet kept in Redis
-        self._counts = {"appended": 0, "refused": 0, "trimmed": 0, "calls": 0, "gaps": 0}
+        counters = ("appended", "refused", "trimmed", "calls", "gaps", "gap_seconds")
+        self._counts: dict[str, float] = dict.fromkeys((*counters, "lease_changes"), 0)
+        self._seconds = Distribution()  # of one call that appends
+        self._ages = Ages()  # from receipt to the word that it is in the stream
 
-    def counters(self) -> dict[str, object]:
-        """Cumulative since the start of this process."""
+    def metrics(self) -> dict[str, object]:
+        """Cumulative, but for the quantiles: those are of the time since the last call."""
         backlog = self._backlog
         return {
             "received": backlog.received,
             **self._counts,
             "dropped": backlog.dropped,
             "waiting": backlog.length + len(self._batch.ids),
+            "append_seconds": self._seconds.read(),
+            "age_seconds": self._ages.read(),
         }
 
     def note_gap(self, gap: Gap) -> None:
         """Say that a time without a subscription is over, and keep it for the status page."""
         emit("bridge.gap", **gap._asdict(), seconds=gap.seconds)
         self._counts["gaps"] += 1
+        self._counts["gap_seconds"] += max(
+            gap.seconds, 0
+        )  # below zero by a clock that stepped back
         self._gaps.append(gap)
 
     async def look(self) -> None:
@@ -92,6 +102,7 @@ class Appender:
             discarded = self._backlog.discard_until(last_us)
         elif subscription and last_us:
             self.note_gap(Gap(last_us, subscription.since_us, "start"))
+        self._counts["lease_changes"] += 1
         emit("lease.taken", position=reply.position, discarded=discarded)
         if strangers < 0:
             emit("stream.behind", entries=-strangers)
@@ -125,8 +136,11 @@ class Appender:
         # Before the append, not after: only trimming makes room in a Redis that refuses it.
         if not await self._maintain():
             return
+        began = monotonic()
         reply = await self._script.append(self._token, self._position, self._batch)
         self._counts["calls"] += 1
+        if self._batch.ids:  # else it only renewed the lease
+            self._seconds.observe(monotonic() - began)
         if self._holds(reply):
             self._position = reply.position
             self._landed()
@@ -163,6 +177,7 @@ class Appender:
             entry = batch.ids[index].decode()
             shown = {"entry": entry, "reason": reason, "message": repr(batch.messages[index][:80])}
             emit("dead_letter", group="bridge", **shown)
+        self._ages.observe_batch(batch.ids[::AGES_EVERY], len(batch.ids))
         self._counts["refused"] += len(refused)
         self._counts["appended"] += len(batch.ids) - len(refused)
         return len(batch.ids) - len(refused)

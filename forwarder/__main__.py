@@ -2,14 +2,15 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from forwarder.centrifugo import Centrifugo
 from forwarder.feed import Feed
 from forwarder.settings import ForwarderSettings
 from pipeline.connections import connect
-from pipeline.events import emit
+from pipeline.lag import read_lag
 from pipeline.lifecycle import run
-from pipeline.progress import report_progress
+from pipeline.progress import emit_progress, report_progress
 from pipeline.stream import Consumer, Gathering
 
 # The first tick after quiet goes at once. Without a pause Centrifugo burns a core in requests of
@@ -23,13 +24,14 @@ async def main(settings: ForwarderSettings, stop: asyncio.Event) -> None:
         feed = Feed(centrifugo, settings.forwarder_max_lag)
         consumer = Consumer(redis, "forwarder", settings, gathering)
 
-        def counters() -> dict[str, int]:
-            return consumer.counters | feed.counters
+        def metrics() -> dict[str, object]:
+            return consumer.metrics() | feed.metrics()
 
+        lag = partial(read_lag, redis, settings.stream, "forwarder")
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(report_progress(counters, stop))
+            tasks.create_task(report_progress(metrics, stop, lag))
             await consumer.run(feed.publish, stop)
-        emit("progress", **counters())
+        emit_progress(metrics())
 
 
 if __name__ == "__main__":

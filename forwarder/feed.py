@@ -9,6 +9,7 @@ import orjson
 
 from forwarder.centrifugo import Centrifugo, Publication
 from pipeline.events import emit
+from pipeline.metrics import Distribution
 from pipeline.stream import Entry, Rejected
 from pipeline.tick import InvalidTick, exchange_name, parse_message, received_us
 
@@ -26,7 +27,12 @@ class Feed:
     def __init__(self, centrifugo: Centrifugo, max_lag: timedelta) -> None:
         self._centrifugo = centrifugo
         self._max_lag_us = int(max_lag.total_seconds() * 1e6)
-        self.counters = {"publications": 0, "conflated": 0}
+        self._counts = {"publications": 0, "skipped": 0}
+        self._seconds = Distribution()  # of one request
+
+    def metrics(self) -> dict[str, object]:
+        """Cumulative, but for the quantiles: those are of the time since the last call."""
+        return {**self._counts, "publish_seconds": self._seconds.read()}
 
     async def publish(self, entries: Sequence[Entry]) -> list[Rejected]:
         """Send the batch in one request; raises Outage, safe to repeat within five minutes."""
@@ -45,12 +51,14 @@ class Feed:
             publications += _publications(exchange, news, skipped=len(rows) - len(news))
             skipped += len(rows) - len(news)
         if publications:
+            began = time.monotonic()
             await self._centrifugo.publish(publications)
+            self._seconds.observe(time.monotonic() - began)
         if conflate:
             sent = len(entries) - len(rejected) - skipped
             emit("forwarder.conflated", skipped=skipped, sent=sent)
-        self.counters["publications"] += len(publications)
-        self.counters["conflated"] += skipped
+        self._counts["publications"] += len(publications)
+        self._counts["skipped"] += skipped
         return rejected
 
     def _is_behind(self, newest_id: bytes) -> bool:

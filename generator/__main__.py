@@ -7,9 +7,8 @@ from generator.market import Market
 from generator.publisher import Publisher
 from generator.settings import GeneratorSettings
 from pipeline.connections import connect
-from pipeline.events import emit
 from pipeline.lifecycle import run
-from pipeline.progress import report_progress
+from pipeline.progress import emit_progress, report_progress
 
 
 async def main(settings: GeneratorSettings, stop: asyncio.Event) -> None:
@@ -18,7 +17,7 @@ async def main(settings: GeneratorSettings, stop: asyncio.Event) -> None:
         publisher = Publisher(redis, market, settings)
         tasks.create_task(report_progress(publisher.counters, stop))
         await publisher.run(stop)
-    emit("progress", **publisher.counters())
+    emit_progress(publisher.counters())
 
 
 if __name__ == "__main__":

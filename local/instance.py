@@ -101,6 +101,11 @@ class Instance:
         """What each start makes anew: rendered configuration, heartbeats, temporary files."""
         return self.data / "run"
 
+    @property
+    def logs(self) -> Path:
+        """What each process wrote, over all starts; the oldest goes first."""
+        return self.data / "logs"
+
     def environment(self) -> dict[str, str]:
         """.env, then the environment, then the addresses, which nobody else can know."""
         given = {"POSTGRES_DB": "pipeline", "POSTGRES_USER": "pipeline"} | self._given()

@@ -20,6 +20,16 @@ CHECK_LIMIT = 40  # seconds; a check gives up by itself after 30
 FAILED_CHECKS = 10  # then it is restarted; a large database may take a while to recover
 STOP_LIMIT = 20  # seconds; our own services end by themselves after nine
 REPLICA = "{{.PC_REPLICA_NUM}}"  # process-compose fills it in
+LOG_REPLICA = "{PC_REPLICA_NUM}"  # the same where a log's name is meant
+# Each line as it was written; a full file is kept under its name and the time.
+LOG_CONFIGURATION = {
+    "rotation": {"max_size_mb": 10, "max_backups": 3},
+    "disable_json": True,
+    "fields_order": ["message"],
+    "no_color": True,
+    "no_metadata": True,
+    "flush_each_line": True,
+}
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,8 @@ def _entry(instance: Instance, name: str, path: dict[str, Process]) -> dict[str,
         # Centrifugo would read a .env that it finds beside it.
         "working_dir": str(instance.run_files if name == "centrifugo" else instance.root),
         "is_dotenv_disabled": True,  # or everybody would get everything that is in .env
+        "log_location": str(instance.logs / _log_name(name, process)),
+        "log_configuration": LOG_CONFIGURATION,
         "environment": [f"{key}={value}" for key, value in (needs | process.own).items()],
         "shutdown": {"signal": int(process.stop), "timeout_seconds": STOP_LIMIT},
         "depends_on": {other: {"condition": _condition(path[other])} for other in process.after},
@@ -169,6 +181,11 @@ def _entry(instance: Instance, name: str, path: dict[str, Process]) -> dict[str,
         }
     restart = "always" if process.check else "exit_on_failure"
     return entry | {"availability": {"restart": restart, "backoff_seconds": 1}}
+
+
+def _log_name(name: str, process: Process) -> str:
+    """Ours by the name that they give themselves, since there may be several."""
+    return f"{name}-{LOG_REPLICA}.log" if "CONSUMER" in process.own else f"{name}.log"
 
 
 def _condition(process: Process) -> str:

@@ -3,9 +3,11 @@
 import logging
 import sys
 import traceback
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import gethostname
+from time import time
 from typing import Literal
 
 import orjson
@@ -19,7 +21,7 @@ Event = Literal[
     "log",  # a third-party library's log record
     "outage",  # a neighbour is away; said once per growing pause
     "outage.over",  # and is back
-    "progress",  # cumulative counters, repeated: a lost line loses nothing
+    "progress",  # metrics, counters cumulative, repeated: a lost line loses nothing
     "stream.group_created",  # the consumer group didn't exist
     "stream.reset",  # the stream or the group vanished under us: FLUSHALL, a lost volume
     "stream.entry_lost",  # a pending entry whose body was deleted: proven loss
@@ -38,6 +40,25 @@ Event = Literal[
     "forwarder.conflated",  # too far behind: only the newest tick of each stock was sent
 ]
 
+STARTED_AT = round(time(), 3)  # another value is another process: a restart
+
+errors: Counter[str] = Counter()
+"""How often what went wrong, by kind, since the start of this process."""
+
+# Which events are errors: their kind, and the field that says more. Dead letters, dropped messages
+# and gaps have counters of their own.
+_ERRORS: dict[Event, tuple[str, str]] = {
+    "outage": ("outage", "neighbour"),
+    "log": ("log", "level"),
+    "service.crashed": ("crash", ""),
+    "service.stop_timeout": ("stop_timeout", ""),
+    "stream.reset": ("stream_reset", ""),
+    "stream.entry_lost": ("entry_lost", ""),
+    "stream.mostly_invalid": ("mostly_invalid", ""),
+    "stream.foreign": ("foreign", ""),
+    "stream.behind": ("behind", ""),
+}
+
 _identity = {"service": "unknown", "instance": gethostname()}
 
 
@@ -50,6 +71,9 @@ def identify(service: str, instance: str | None = None) -> None:
 
 def emit(event: Event, **fields: object) -> None:
     """Write one line: `at service instance event` and the fields, in that order."""
+    if event in _ERRORS:
+        kind, more = _ERRORS[event]
+        errors[f"{kind}:{fields.get(more)}" if more else kind] += 1
     line = {"at": datetime.now(UTC), **_identity, "event": event, **fields}
     sys.stdout.buffer.write(orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE))
     sys.stdout.buffer.flush()

@@ -14,6 +14,7 @@ import uvloop
 from pydantic import ValidationError
 
 from pipeline.events import EventHandler, emit, identify
+from pipeline.progress import emit_progress
 from pipeline.settings import SECRETS, Settings
 
 STOP_LIMIT = 9.0  # seconds from the signal to the exit; Docker kills after 10
@@ -66,6 +67,7 @@ async def _supervise(main: Callable[[S, asyncio.Event], Awaitable[None]], settin
             error=type(error).__name__,
             trace="".join(traceback.format_exception(error)),
         )
+        emit_progress({})  # the crash is a metric, too
         return 1
     emit("service.stopped")
     return 0

@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from pipeline.connections import redis_outage
 from pipeline.events import beat, emit
+from pipeline.metrics import AGES_EVERY, Ages
 from pipeline.outage import Stopped, pause, persist
 from pipeline.settings import StreamSettings
 
@@ -68,7 +69,12 @@ class Consumer:
         self._backlog_after: bytes | None = b"0"  # None: our backlog is read to its end
         self._flush_at = self._read_at = 0.0
         self._judged = self._invalid = 0
-        self.counters = {"handled": 0, "dead_letters": 0, "batches": 0}
+        self._counts = {"handled": 0, "dead_letters": 0, "batches": 0}
+        self._ages = Ages()  # from the bridge's receipt to the handler's effect
+
+    def metrics(self) -> dict[str, object]:
+        """Cumulative, but for the quantiles: those are of the time since the last call."""
+        return {**self._counts, "age_seconds": self._ages.read()}
 
     async def run(self, handle: Handler, stop: asyncio.Event) -> None:
         """Handle batches until `stop`. What is unacknowledged then is delivered again later."""
@@ -84,10 +90,11 @@ class Consumer:
         """One batch from delivery to acknowledgement."""
         usable, rejected = self._check(entries)
         rejected += await persist(partial(handle, usable), stop) if usable else ()
+        self._ages.observe_batch([entry[0] for entry in usable[::AGES_EVERY]], len(usable))
         await persist(partial(self._acknowledge, [entry[0] for entry in entries], rejected), stop)
-        self.counters["handled"] += len(entries) - len(rejected)
-        self.counters["dead_letters"] += len(rejected)
-        self.counters["batches"] += 1
+        self._counts["handled"] += len(entries) - len(rejected)
+        self._counts["dead_letters"] += len(rejected)
+        self._counts["batches"] += 1
         self._judge(len(entries), len(rejected))
 
     async def _next(self, stop: asyncio.Event) -> list[Any]:

@@ -109,6 +109,9 @@ class System:
     def remove(self) -> None:
         shutil.rmtree(self.instance.data, ignore_errors=True)
 
+    def log_of(self, name: str) -> str:
+        return (self.instance.logs / f"{name}-0.log").read_text()
+
     def output(self) -> str:
         return self._log.read_text(errors="replace")[-4000:]
 

@@ -30,5 +30,8 @@ class Target(Protocol):
     def wait_ready(self, limit: float = ...) -> None:
         """Return once all of it is there and well."""
 
+    def log_of(self, name: str) -> str:
+        """What a service wrote, over all its starts, as it wrote it."""
+
     def output(self) -> str:
         """What it has said lately."""

@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from pipeline.connections import connect
-from pipeline.events import emit
+from pipeline.lag import read_lag
 from pipeline.lifecycle import run
-from pipeline.progress import report_progress
+from pipeline.progress import emit_progress, report_progress
 from pipeline.stream import Consumer, Gathering
 from writer.settings import WriterSettings
 from writer.store import TickStore
@@ -18,10 +19,15 @@ async def main(settings: WriterSettings, stop: asyncio.Event) -> None:
     gathering = Gathering(settings.batch_rows, settings.flush_interval, PACE)
     async with connect(settings) as redis, TickStore(settings.postgres_dsn) as store:
         consumer = Consumer(redis, "writer", settings, gathering)
+
+        def metrics() -> dict[str, object]:
+            return consumer.metrics() | store.metrics()
+
+        lag = partial(read_lag, redis, settings.stream, "writer")
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(report_progress(lambda: consumer.counters, stop))
+            tasks.create_task(report_progress(metrics, stop, lag))
             await consumer.run(store.save, stop)
-        emit("progress", **consumer.counters)
+        emit_progress(metrics())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """TickStore: a batch into `stock_prices`, each tick once; which errors are an Outage."""
 
 from collections.abc import Sequence
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -8,6 +9,7 @@ import asyncpg
 from pydantic import PostgresDsn
 
 from pipeline.events import emit
+from pipeline.metrics import Distribution
 from pipeline.outage import Outage
 from pipeline.stream import Entry, Rejected
 from pipeline.tick import InvalidTick, Tick, parse_tick
@@ -38,6 +40,16 @@ class TickStore:
     def __init__(self, dsn: PostgresDsn) -> None:
         self._dsn = str(dsn)
         self._connection: asyncpg.Connection | None = None
+        self._counts = {"rows": 0, "repeated": 0}
+        self._seconds, self._rows = Distribution(), Distribution()  # of one flush
+
+    def metrics(self) -> dict[str, object]:
+        """Cumulative, but for the quantiles: those are of the time since the last call.
+
+        Rows whose commit was done and not confirmed are found by the repeat, and count as such.
+        """
+        flushes = {"copy_seconds": self._seconds.read(), "flush_rows": self._rows.read()}
+        return {**self._counts, **flushes}
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,6 +73,7 @@ class TickStore:
                 sources.append(entry)
             except InvalidTick as fault:
                 rejected.append(Rejected(entry, str(fault)))
+        began = monotonic()
         try:
             refused = await self._store(rows)
         except AWAY as error:
@@ -69,6 +82,9 @@ class TickStore:
         if refused and len(refused) == len(rows) > 1:
             # No market sends a batch of nothing but bad rows: a grant or a trigger is wrong.
             raise Outage("postgres", f"every row was refused: {refused[0]}")
+        if rows:
+            self._seconds.observe(monotonic() - began)
+            self._rows.observe(len(rows) - len(refused))
         return rejected + [Rejected(sources[index], why) for index, why in refused.items()]
 
     async def _store(self, rows: Sequence[Tick], begin: int = 0) -> dict[int, str]:
@@ -99,6 +115,10 @@ class TickStore:
                 await connection.copy_records_to_table("staged", records=rows, columns=Tick._fields)
                 stored = int((await connection.execute(_MERGE)).split()[-1])
             emit("writer.redelivered", rows=len(rows), there_already=len(rows) - stored)
+            self._counts["rows"] += stored
+            self._counts["repeated"] += len(rows) - stored
+        else:
+            self._counts["rows"] += len(rows)
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():

@@ -26,7 +26,7 @@ api=$(secret REDIS_API_PASSWORD)
 keys='~ticks ~{ticks}:*'
 channels='&NYSE &NASDAQ'
 hello='+ping +hello +client|setinfo +client|setname'   # what client libraries say at first
-read_group="+xreadgroup +xgroup|create +xack +xlen +eval (~{ticks}:dead:* +xadd)"
+read_group="+xreadgroup +xgroup|create +xack +xinfo|groups +xpending +xrange +xlen +eval (~{ticks}:dead:* +xadd)"
 
 # `default` is whoever gives no name: anybody with a shell in the network may look at the prices, and at nothing else.
 default="on nopass resetchannels $channels resetkeys -@all +ping +hello +quit +reset +subscribe +unsubscribe"
@@ -47,7 +47,7 @@ cat > "$users" <<USERS
 user default $at_first
 user operator on >$operator ~* &* +@all
 user generator on >$generator $channels $hello +publish
-user bridge on >$bridge $keys $channels $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xadd +get +set +del +pexpire
+user bridge on >$bridge $keys $channels $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xadd +xlen +info +get +set +del +pexpire
 user forwarder on >$forwarder $keys $hello $read_group
 user writer on >$writer $keys $hello $read_group
 user api on >$api %R~ticks %R~{ticks}:* $hello +xinfo|stream +xinfo|groups +xpending +xrange +xlen

@@ -143,6 +143,9 @@ class Stack:
         found |= {e.service: e.health for e in self.containers() if e.health != "healthy"}
         return {service: health for service, health in found.items() if health != "healthy"}
 
+    def log_of(self, name: str) -> str:
+        return self.screen("logs", "--no-log-prefix", "--no-color", name)
+
     def output(self) -> str:
         return self.screen("logs", "--no-color", "--tail", LINES)
 

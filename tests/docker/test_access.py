@@ -20,9 +20,21 @@ WHERE_IS_THE_CURSOR, CURSOR = "\x1b[6n", b"\x1b[1;80R"  # what a terminal is ask
 MAY = {
     "default": ["PING", "SUBSCRIBE NYSE NASDAQ"],
     "generator": ["PUBLISH NYSE TSLA:1"],
-    "bridge": ["SUBSCRIBE NYSE NASDAQ", "XADD ticks 1-1 channel NYSE message TSLA:1"],
-    "forwarder": ["XREADGROUP GROUP forwarder one STREAMS ticks >", "XACK ticks forwarder 1-1"],
-    "writer": ["XREADGROUP GROUP writer one STREAMS ticks >", "XACK ticks writer 1-1"],
+    "bridge": [
+        "SUBSCRIBE NYSE NASDAQ",
+        "XADD ticks 1-1 channel NYSE message TSLA:1",
+        "INFO memory",
+    ],
+    "forwarder": [
+        "XREADGROUP GROUP forwarder one STREAMS ticks >",
+        "XACK ticks forwarder 1-1",
+        "XPENDING ticks forwarder",
+    ],
+    "writer": [
+        "XREADGROUP GROUP writer one STREAMS ticks >",
+        "XACK ticks writer 1-1",
+        "XPENDING ticks writer",
+    ],
     "api": ["XINFO STREAM ticks", "XPENDING ticks writer"],
 }
 MAY_NOT = {

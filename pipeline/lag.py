@@ -1,0 +1,30 @@
+"""read_lag(): what a consumer group has still to do, asked of Redis."""
+
+from time import time
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from pipeline.metrics import received_s
+
+
+async def read_lag(redis: Redis, stream: str, group: str) -> dict[str, float | None]:
+    """Entries that the group hasn't acknowledged, delivered or not, and the age of the oldest.
+
+    How many weren't delivered is null while Redis doesn't know it: from the deletion of an entry
+    that was still to come until that place is passed. Their age is known all the same. What Redis
+    refuses, as for a group that isn't there, is raised.
+    """
+    ask = cast("Any", redis.pipeline(transaction=False))  # its types don't say what is answered
+    ask.xinfo_groups(stream)
+    ask.xpending(stream, group)
+    groups, pending = await ask.execute()
+    found = {each["name"]: each for each in groups}[group.encode()]
+    after = b"(" + found["last-delivered-id"]
+    unread: Any = await redis.xrange(stream, min=after, count=1)
+    undelivered = found["lag"] if unread else 0
+    oldest = pending["min"] or (unread[0][0] if unread else None)
+    return {
+        "lag_entries": None if undelivered is None else pending["pending"] + undelivered,
+        "lag_seconds": max(0.0, round(time() - received_s(oldest), 6)) if oldest else 0.0,
+    }
