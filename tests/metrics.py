@@ -13,6 +13,33 @@ SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'pipeline_met
 ORDER BY 1
 """
 
+HEAD = '"service":"writer","instance":"a","event":"progress"'
+DATED = f'"at":"2026-01-02T03:04:05.678901+00:00",{HEAD}'
+# By what is wrong with it.
+GARBAGE = {
+    "empty": "",
+    "no JSON": "Segmentation fault (core dumped)",
+    "a list": "[1]",
+    "a number": "5",
+    "null": "null",
+    "no field": "{}",
+    "half a line": f'{{{DATED},"rows":1',
+    "two lines in one": f'{{{DATED},"rows":1}}{{{DATED},"rows":1}}',
+    "a megabyte": f'{{{DATED},"rows":1,"text":"{"x" * 1_000_000}"}}',
+    "a megabyte of brackets": "[" * 1_000_000,
+    "a NUL": f'{{{DATED},"rows":1}}\0',
+    "a NUL that is written out": f'{{{DATED},"rows":1,"errors":[{{"kind":"a\\u0000","value":1}}]}}',
+    "half a character": f'{{{DATED},"rows":1,"text":"\\ud800"}}',
+    "NaN": f'{{{DATED},"rows":NaN}}',
+    "more than a double": f'{{{DATED},"rows":1e999}}',
+    "no time": f'{{{HEAD},"rows":1}}',
+    "a time that is a number": f'{{"at":5,{HEAD},"rows":1}}',
+    "a time that is none": f'{{"at":"yesterday",{HEAD},"rows":1}}',
+    "no service": f'{{{DATED.replace("service", "servant")},"rows":1}}',
+    "an instance that is a number": f'{{{DATED.replace(chr(34) + "a" + chr(34), "1")},"rows":1}}',
+    "no event": f'{{{DATED.replace("event", "advent")},"rows":1}}',
+}
+
 Point = tuple[str, float, str]
 """A name, a value, and the labels as JSON with sorted keys."""
 

@@ -1,7 +1,6 @@
 """metrics_in: what Vector's sink inserts is stored once, and nothing in it can make a batch fail."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,11 +42,11 @@ POISON: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-async def metrics(postgres: Database) -> AsyncIterator[Database]:
+async def metrics(postgres: Database) -> Database:
     """No rows and no partitions."""
     for partition in await partitions(postgres):
         await postgres.connection.execute(f"DROP TABLE {partition}")
-    yield postgres
+    return postgres
 
 
 async def test_each_row_is_stored_as_it_came(metrics: Database) -> None:
@@ -142,9 +141,7 @@ async def test_a_reader_of_an_old_day_delays_its_end_but_no_insert(metrics: Data
         ("api", "SELECT * FROM pipeline_metrics"),
     ],
 )
-async def test_nobody_may_do_more_than_needed(
-    metrics: Database, role: str, statement: str
-) -> None:
+async def test_nobody_may_do_more_than_needed(metrics: Database, role: str, statement: str) -> None:
     async with connected(metrics.dsn(role)) as connection:
         await connection.execute("SET default_transaction_read_only = off")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
