@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import orjson
@@ -40,12 +40,13 @@ GARBAGE = {
     "no event": f'{{{DATED.replace("event", "advent")},"rows":1}}',
 }
 
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"  # generic for the type checker only
 Point = tuple[str, float, str]
 """A name, a value, and the labels as JSON with sorted keys."""
 
 
 @asynccontextmanager
-async def connected(dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def connected(dsn: str) -> AsyncIterator[Connection]:
     connection = await asyncpg.connect(dsn)
     try:
         yield connection
@@ -59,7 +60,7 @@ async def insert(dsn: str, rows: object) -> None:
         await connection.execute(SINK, orjson.dumps(rows).decode())
 
 
-async def stored(connection: "asyncpg.Connection[asyncpg.Record]", instance: str) -> set[Point]:
+async def stored(connection: Connection, instance: str) -> set[Point]:
     rows = await connection.fetch(
         "SELECT name, value, labels FROM pipeline_metrics WHERE instance = $1", instance
     )

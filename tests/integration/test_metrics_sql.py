@@ -1,4 +1,4 @@
-"""metrics_in: what Vector's sink inserts is stored once, and nothing in it can make a batch fail."""
+"""metrics_in: what Vector's sink inserts is stored once, and no row can make a batch fail."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
