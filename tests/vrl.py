@@ -1,6 +1,7 @@
 """The programs in config/vector/vector.yaml, compiled and run by Vector's own compiler."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,22 +26,22 @@ ASSIGNED = ". = rows"
 Row = dict[str, Any]
 
 
-def rows(lines: Sequence[str], python: Sequence[str] = ()) -> list[list[Row] | None]:
+def rows(lines: Sequence[str], runner: Sequence[str] = ()) -> list[list[Row] | None]:
     """By line: the rows that Vector makes of it, or None if it refuses it."""
     text = program("rows")
     assert text.endswith(ASSIGNED)
     # Vector fans an assigned array out; the binding alone can't show one.
     text = text.removesuffix(ASSIGNED) + '. = {"rows": encode_json(rows)}'
-    made = run(text, [{"message": line} for line in lines], python)
+    made = run(text, [{"message": line} for line in lines], runner)
     return [None if "error" in each else orjson.loads(each["rows"]) for each in made]
 
 
-def run(text: str, events: Sequence[object], python: Sequence[str] = ()) -> list[dict[str, Any]]:
+def run(text: str, events: Sequence[object], runner: Sequence[str] = ()) -> list[dict[str, Any]]:
     """What becomes of each event; `error` in those that the program refuses."""
     done = subprocess.run(  # noqa: S603  # an interpreter that was looked for
-        [*(python or an_interpreter()), *([] if python else [str(RUNNER)])],
+        [*(runner or [*an_interpreter(), str(RUNNER)])],
         input=orjson.dumps([text, events]),
-        env={"PYTHONPATH": str(package())},
+        env=os.environ | {"PYTHONPATH": str(package())},
         capture_output=True,
         timeout=LIMIT,
         check=False,
@@ -88,7 +89,7 @@ def an_interpreter() -> list[str]:
 
 
 def in_the_image() -> list[str]:
-    """The same, for where the machine's Pythons don't matter."""
+    """The runner in a container: there the machine's Pythons don't matter."""
     mounts = ["-v", f"{package()}:/package:ro", "-v", f"{RUNNER}:/runner.py:ro"]
     container = ["run", "--rm", "--interactive", "--network", "none", "--pull", "never", *mounts]
     return ["docker", *container, "--env", "PYTHONPATH=/package", IMAGE, "python", "/runner.py"]

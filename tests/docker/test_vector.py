@@ -8,7 +8,7 @@ import pytest
 
 from tests.docker.cli import docker
 from tests.docker.stack import Stack
-from tests.metrics import DATED, GARBAGE, connected, points
+from tests.metric_rows import DATED, GARBAGE, connected, points
 from tests.vrl import in_the_image, rows
 from tests.waiting import wait_until
 

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from tests.conftest import Database
-from tests.metrics import PARTITIONS, connected, insert, stored
+from tests.metric_rows import PARTITIONS, connected, insert, stored
 
 NOW = datetime.now(UTC)
 GOOD = {"at": NOW.isoformat(), "service": "writer", "instance": "a", "name": "rows", "value": 1}

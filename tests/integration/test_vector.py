@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from tests.conftest import Database
-from tests.metrics import GARBAGE, Connection, connected, points, stored
+from tests.metric_rows import GARBAGE, Connection, connected, points, stored
 from tests.servers import PostgresServer
 from tests.vector import CONFIG, PROGRAM, Vector
 from tests.waiting import wait_until

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.conftest import Database
-from tests.metrics import DATED, GARBAGE, insert, points, stored
+from tests.metric_rows import DATED, GARBAGE, insert, points, stored
 from tests.servers import CentrifugoServer
 from tests.services import Event, StartService
 from tests.vrl import program, rows, run
