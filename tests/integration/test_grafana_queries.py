@@ -1,0 +1,202 @@
+"""Every panel's SQL, as Grafana sends it, under its role, on ten minutes of reports and prices."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+
+from tests.conftest import Database
+from tests.dashboards import Query, Range, dashboards, queries, sent
+from tests.reports import EVERY, Process, everybody, store
+
+MINUTES = timedelta(minutes=10)
+STOCKS = ["AAPL", "O'NE", "TSLA"]  # one is spelt so that quoting shows
+NUMBERS = {"int2", "int4", "int8", "float4", "float8", "numeric"}
+TIMES = {"timestamptz", *NUMBERS}  # seconds since the epoch are a time too
+
+PRICES = """
+INSERT INTO stock_prices
+SELECT at, stock, 'NYSE', 100 + extract(second FROM at),
+       (extract(epoch FROM at) * 1000)::bigint << 20 | ordinality
+FROM generate_series($1::timestamptz, $2, '1 second') AS at,
+     unnest($3::text[]) WITH ORDINALITY AS stocks (stock)
+"""
+
+Grafana: TypeAlias = "asyncpg.Connection[asyncpg.Record]"  # generic for the type checker only
+
+
+@pytest.fixture
+async def grafana(postgres: Database) -> AsyncIterator[Grafana]:
+    await postgres.connection.execute("TRUNCATE pipeline_metrics")
+    connection = await asyncpg.connect(postgres.dsn("grafana"))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def seen() -> Range:
+    until = datetime.now(UTC).replace(microsecond=0)
+    return Range(until - MINUTES, until, "10s")
+
+
+async def filled(postgres: Database, seen: Range) -> None:
+    """A writer that was killed and came back, beside another; an outage; prices of three stocks."""
+    reports: list[dict[str, Any]] = []
+    other = Process("writer", "writer-1", seen.since)
+    at = seen.since + EVERY
+    while at <= seen.until:
+        passed = int((at - seen.since).total_seconds())
+        late = passed >= 300
+        outage = {"errors": [{"kind": "outage:postgres", "value": 1}]} if late else {}
+        killed = passed - 300 if late else passed  # counts from 0 again
+        started = seen.since + timedelta(seconds=300 if late else 0)
+        writer = {"started_at": started.timestamp(), "rows": killed * 48, "handled": killed * 48}
+        reports += everybody(seen.since, at, writer={**writer, **outage, "dead_letters": killed})
+        reports.append(other.report(at, rows=passed * 2, handled=passed * 2, lag_seconds=None))
+        at += EVERY
+    await store(postgres.dsn("vector"), reports)
+    await postgres.connection.execute(PRICES, seen.since, seen.until, STOCKS)
+    await postgres.connection.execute("ANALYZE")
+
+
+async def test_every_query_brings_rows_in_the_columns_that_its_panel_needs(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    await filled(postgres, seen)
+    variables = await _values(grafana)
+    assert variables == {"stock": STOCKS}
+    assert len(queries()) > 40
+    wrong = {}
+    for query in queries():
+        try:
+            columns, found = await _ask(grafana, query, seen, variables)
+            assert found, "no rows"
+            CHECKS[query.format](columns, found, seen)
+        except (AssertionError, asyncpg.PostgresError) as error:
+            wrong[query.place] = str(error)
+    assert wrong == {}
+
+
+async def test_an_empty_database_is_no_error_and_no_series(grafana: Grafana, seen: Range) -> None:
+    """So each panel shows its own words for nothing."""
+    wrong = {}
+    for query in queries():
+        try:
+            _, found = await _ask(grafana, query, seen, await _values(grafana))
+            if query.format != "table":
+                assert not found
+        except (AssertionError, asyncpg.PostgresError) as error:
+            wrong[query.place] = str(error)
+    assert wrong == {}
+
+
+async def test_what_panels_show_is_what_was_reported(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    await filled(postgres, seen)
+
+    async def series(place: str) -> dict[str, list[float]]:
+        [query] = [query for query in queries() if query.place == place]
+        _, found = await _ask(grafana, query, seen, await _values(grafana))
+        lines: dict[str, list[float]] = {}
+        for row in found:
+            lines.setdefault(row["metric"], []).append(float(row["value"]))
+        return lines
+
+    written = (await series("pipeline: 41 In and out"))["rows"]
+    # 48 a second of one and 2 of the other, also in the step in which the one began again.
+    assert len(written) >= 60
+    assert all(rate == pytest.approx(50) for rate in written)
+    assert sum((await series("pipeline: 60 Errors"))["writer outage:postgres"]) == 1
+    assert sum((await series("pipeline: 61 Dead letters"))["writer"]) == 295 + 300
+    assert sum((await series("pipeline: 62 Starts"))["writer"]) == 3
+    assert max((await series("pipeline: 42 Lag in seconds"))["lag_seconds"]) == 2.5
+    assert set(await series("pipeline: 44 Bulk-insert latency")) == {"p50", "p95", "p99", "max"}
+    assert set((await series("pipeline: 51 Requests"))["200"]) == {1}
+    assert set((await series("market: 2 Ticks"))["O'NE"][1:-1]) == {1}
+
+
+async def test_a_clock_that_steps_back_counts_nothing_twice(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    begin = seen.since
+    process = Process("bridge", "bridge-0", begin)
+    moments = [5, 10, 15, 4, 9, 14, 19]  # seconds; the counter goes on
+    reports = [
+        process.report(begin + timedelta(seconds=moment), received=100 * number)
+        for number, moment in enumerate(moments, 1)
+    ]
+    await store(postgres.dsn("vector"), reports)
+    gained = "SELECT sum(gained) FROM counter_gains(ARRAY['received'], $1, $2)"
+    assert await grafana.fetchval(gained, seen.since, seen.until) == 700
+
+
+async def test_grafana_reads_and_does_nothing_else(grafana: Grafana) -> None:
+    await grafana.execute("SET default_transaction_read_only = off")
+    for statement in (
+        "DELETE FROM stock_prices",
+        "INSERT INTO pipeline_metrics SELECT * FROM pipeline_metrics",
+        "INSERT INTO metrics_in SELECT * FROM metrics_in",
+        "CREATE TABLE mine (a int)",
+        "SELECT * FROM pg_authid",
+        "SELECT pg_read_file('PG_VERSION')",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await grafana.execute(statement)
+
+
+async def _values(grafana: Grafana) -> dict[str, list[str]]:
+    found = {}
+    for dashboard in dashboards().values():
+        for variable in dashboard["templating"]["list"]:
+            rows = await grafana.fetch(variable["query"])
+            found[variable["name"]] = [row[0] for row in rows]
+    return found
+
+
+async def _ask(
+    grafana: Grafana, query: Query, seen: Range, variables: dict[str, list[str]]
+) -> tuple[dict[str, str], list[asyncpg.Record]]:
+    """Columns with their types, and rows."""
+    if query.repeated_by and not variables[query.repeated_by]:
+        return {}, []  # Grafana shows the panel with no value
+    statement = await grafana.prepare(sent(query, seen, variables))
+    columns = [(column.name, column.type.name) for column in statement.get_attributes()]
+    assert len(dict(columns)) == len(columns), f"a name twice in {columns}"
+    return dict(columns), await statement.fetch()
+
+
+def _is_series(columns: dict[str, str], found: list[asyncpg.Record], seen: Range) -> None:
+    """An ordered `time`, numbers, and at most one text, which names the line."""
+    types = dict(columns)
+    assert types.pop("time", None) in TIMES, columns
+    texts = {name for name, kind in types.items() if kind in {"text", "varchar"}}
+    assert texts <= {"metric"}, columns
+    numbers = types.keys() - texts
+    assert len(numbers) == 1, columns
+    assert {types[name] for name in numbers} <= NUMBERS, columns
+    times = [_moment(row["time"]) for row in found]
+    assert times == sorted(times), "not in order"
+    assert times[0] >= seen.since - timedelta(seconds=seen.step), "older than asked for"
+    assert times[-1] <= seen.until, "newer than asked for"
+    assert any(row[name] is not None for row in found for name in numbers), "no value"
+
+
+def _is_table(columns: dict[str, str], found: list[asyncpg.Record], _: Range) -> None:
+    """Something to show in each column, of the types that Grafana knows."""
+    assert set(columns.values()) <= {"text", "varchar", "name", "timestamptz", *NUMBERS}, columns
+    empty = {name for name in columns if all(row[name] is None for row in found)}
+    assert empty <= {"vacuumed", "read", "written", "added"}, f"nothing in {empty}"
+
+
+def _is_annotation(columns: dict[str, str], _: list[asyncpg.Record], __: Range) -> None:
+    assert columns == {"time": "timestamptz", "text": "text"}
+
+
+CHECKS = {"time_series": _is_series, "table": _is_table, "annotation": _is_annotation}
+
+
+def _moment(time: Any) -> datetime:
+    return time if isinstance(time, datetime) else datetime.fromtimestamp(float(time), UTC)
