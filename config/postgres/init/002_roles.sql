@@ -22,6 +22,7 @@ GRANT INSERT, SELECT ON stock_prices TO writer;
 GRANT TEMPORARY ON DATABASE :"database" TO writer;
 
 GRANT SELECT ON stock_prices TO api, grafana;
+GRANT pg_read_all_stats TO grafana;   -- sizes, checkpoints, cache hits
 
 -- A dashboard's viewer can send any SELECT: bound what one may cost.
 ALTER ROLE grafana SET statement_timeout = '10s';
