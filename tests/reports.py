@@ -9,10 +9,10 @@ from typing import Any
 import asyncpg
 
 EVERY = timedelta(seconds=5)
+TICKS_A_SECOND = 48
 # What Vector's sink sends for a table of this name.
 STORE = "INSERT INTO metrics_in SELECT * FROM jsonb_populate_recordset(NULL::metrics_in, $1)"
 NOT_METRICS = {"at", "service", "instance", "event"}
-NO_LATENCY = {"count": 0, "sum": 0.0, "p50": None, "p95": None, "p99": None, "max": None}
 
 
 def latency(count: int, each: float) -> dict[str, float]:
@@ -82,52 +82,42 @@ async def store(dsn: str, reports: Sequence[dict[str, Any]]) -> None:
 def everybody(begin: datetime, at: datetime, **wrong: dict[str, Any]) -> list[dict[str, Any]]:
     """One report of each service that has been well since `begin`; `wrong` says what isn't."""
     passed = int((at - begin).total_seconds())
-    ticks = passed * 48
-    of_group = {"handled": ticks, "dead_letters": 0, "batches": passed, "lag_entries": 5}
-    fields: dict[str, dict[str, Any]] = {
-        "generator": {"published": ticks, "unconfirmed": 0},
-        "bridge": {
-            "received": ticks,
-            "appended": ticks,
-            "refused": 0,
-            "dropped": 0,
-            "trimmed": ticks,
-            "calls": passed,
-            "gaps": 0,
-            "gap_seconds": 0,
-            "lease_changes": 1,
-            "waiting": 0,
-            "append_seconds": latency(passed, 0.001),
-            "age_seconds": latency(ticks, 0.002),
-            "stream_length": 300,
-            "redis_memory_bytes": 2**24,
-            "redis_memory_limit_bytes": 2**31,
-        },
-        "forwarder": {
-            **of_group,
-            "lag_seconds": 0.01,
-            "publications": passed * 20,
-            "skipped": 0,
-            "publish_seconds": latency(passed, 0.002),
-            "age_seconds": latency(ticks, 0.004),
-        },
-        "writer": {
-            **of_group,
-            "lag_seconds": 2.5,
-            "rows": ticks,
-            "repeated": 0,
-            "copy_seconds": latency(passed // 5, 0.01),
-            "flush_rows": latency(passed // 5, 240),
-            "age_seconds": latency(ticks, 2.5),
-        },
-        "api": {
-            "requests": [
-                {"route": "/api/stocks", "method": "GET", "status": "200", "value": passed}
-            ],
-            "request_seconds": [{"route": "/api/stocks", "stat": "p99", "value": 0.004}],
-        },
-    }
+    fields = _bridge_and_before(passed) | _behind_the_stream(passed)
     return [
         Process(name, f"{name}-0", begin, said).report(at, **wrong.get(name, {}))
         for name, said in fields.items()
     ]
+
+
+def _bridge_and_before(passed: int) -> dict[str, dict[str, Any]]:
+    ticks = passed * TICKS_A_SECOND
+    came = {"received": ticks, "appended": ticks, "refused": 0, "dropped": 0, "trimmed": ticks}
+    trouble = {"gaps": 0, "gap_seconds": 0, "lease_changes": 1, "waiting": 0}
+    redis = {"stream_length": 300, "redis_memory_bytes": 2**24, "redis_memory_limit_bytes": 2**31}
+    took = {"append_seconds": latency(passed, 0.001), "age_seconds": latency(ticks, 0.002)}
+    return {
+        "generator": {"published": ticks, "unconfirmed": 0},
+        "bridge": {"calls": passed, **came, **trouble, **redis, **took},
+    }
+
+
+def _behind_the_stream(passed: int) -> dict[str, dict[str, Any]]:
+    ticks = passed * TICKS_A_SECOND
+    group = {"handled": ticks, "dead_letters": 0, "batches": passed, "lag_entries": 5}
+    published = {"publications": passed * 20, "skipped": 0, "lag_seconds": 0.01}
+    written = {"rows": ticks, "repeated": 0, "lag_seconds": 2.5}
+    flushes = {"copy_seconds": latency(passed, 0.01), "flush_rows": latency(passed, 240)}
+    asked = {"route": "/api/stocks", "method": "GET", "status": "200", "value": passed}
+    return {
+        "forwarder": {
+            **group,
+            **published,
+            "publish_seconds": latency(passed, 0.002),
+            "age_seconds": latency(ticks, 0.004),
+        },
+        "writer": {**group, **written, **flushes, "age_seconds": latency(ticks, 2.5)},
+        "api": {
+            "requests": [asked],
+            "request_seconds": [{"route": "/api/stocks", "stat": "p99", "value": 0.004}],
+        },
+    }

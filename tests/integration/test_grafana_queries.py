@@ -2,19 +2,18 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 import pytest
 
 from tests.conftest import Database
-from tests.dashboards import Query, Range, dashboards, queries, sent
+from tests.dashboards import Range, queries
+from tests.panels import Grafana, ask, check, values
 from tests.reports import EVERY, Process, everybody, store
 
 MINUTES = timedelta(minutes=10)
 STOCKS = ["AAPL", "O'NE", "TSLA"]  # one is spelt so that quoting shows
-NUMBERS = {"int2", "int4", "int8", "float4", "float8", "numeric"}
-TIMES = {"timestamptz", *NUMBERS}  # seconds since the epoch are a time too
 
 PRICES = """
 INSERT INTO stock_prices
@@ -23,8 +22,6 @@ SELECT at, stock, 'NYSE', 100 + extract(second FROM at),
 FROM generate_series($1::timestamptz, $2, '1 second') AS at,
      unnest($3::text[]) WITH ORDINALITY AS stocks (stock)
 """
-
-Grafana: TypeAlias = "asyncpg.Connection[asyncpg.Record]"  # generic for the type checker only
 
 
 @pytest.fixture
@@ -65,15 +62,14 @@ async def test_every_query_brings_rows_in_the_columns_that_its_panel_needs(
     postgres: Database, grafana: Grafana, seen: Range
 ) -> None:
     await filled(postgres, seen)
-    variables = await _values(grafana)
+    variables = await values(grafana)
     assert variables == {"stock": STOCKS}
     assert len(queries()) > 40
     wrong = {}
     for query in queries():
         try:
-            columns, found = await _ask(grafana, query, seen, variables)
-            assert found, "no rows"
-            CHECKS[query.format](columns, found, seen)
+            columns, found = await ask(grafana, query, seen, variables)
+            check(query, columns, found, seen)
         except (AssertionError, asyncpg.PostgresError) as error:
             wrong[query.place] = str(error)
     assert wrong == {}
@@ -84,7 +80,7 @@ async def test_an_empty_database_is_no_error_and_no_series(grafana: Grafana, see
     wrong = {}
     for query in queries():
         try:
-            _, found = await _ask(grafana, query, seen, await _values(grafana))
+            _, found = await ask(grafana, query, seen, await values(grafana))
             if query.format != "table":
                 assert not found
         except (AssertionError, asyncpg.PostgresError) as error:
@@ -99,7 +95,7 @@ async def test_what_panels_show_is_what_was_reported(
 
     async def series(place: str) -> dict[str, list[float]]:
         [query] = [query for query in queries() if query.place == place]
-        _, found = await _ask(grafana, query, seen, await _values(grafana))
+        _, found = await ask(grafana, query, seen, await values(grafana))
         lines: dict[str, list[float]] = {}
         for row in found:
             lines.setdefault(row["metric"], []).append(float(row["value"]))
@@ -145,58 +141,3 @@ async def test_grafana_reads_and_does_nothing_else(grafana: Grafana) -> None:
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await grafana.execute(statement)
-
-
-async def _values(grafana: Grafana) -> dict[str, list[str]]:
-    found = {}
-    for dashboard in dashboards().values():
-        for variable in dashboard["templating"]["list"]:
-            rows = await grafana.fetch(variable["query"])
-            found[variable["name"]] = [row[0] for row in rows]
-    return found
-
-
-async def _ask(
-    grafana: Grafana, query: Query, seen: Range, variables: dict[str, list[str]]
-) -> tuple[dict[str, str], list[asyncpg.Record]]:
-    """Columns with their types, and rows."""
-    if query.repeated_by and not variables[query.repeated_by]:
-        return {}, []  # Grafana shows the panel with no value
-    statement = await grafana.prepare(sent(query, seen, variables))
-    columns = [(column.name, column.type.name) for column in statement.get_attributes()]
-    assert len(dict(columns)) == len(columns), f"a name twice in {columns}"
-    return dict(columns), await statement.fetch()
-
-
-def _is_series(columns: dict[str, str], found: list[asyncpg.Record], seen: Range) -> None:
-    """An ordered `time`, numbers, and at most one text, which names the line."""
-    types = dict(columns)
-    assert types.pop("time", None) in TIMES, columns
-    texts = {name for name, kind in types.items() if kind in {"text", "varchar"}}
-    assert texts <= {"metric"}, columns
-    numbers = types.keys() - texts
-    assert len(numbers) == 1, columns
-    assert {types[name] for name in numbers} <= NUMBERS, columns
-    times = [_moment(row["time"]) for row in found]
-    assert times == sorted(times), "not in order"
-    assert times[0] >= seen.since - timedelta(seconds=seen.step), "older than asked for"
-    assert times[-1] <= seen.until, "newer than asked for"
-    assert any(row[name] is not None for row in found for name in numbers), "no value"
-
-
-def _is_table(columns: dict[str, str], found: list[asyncpg.Record], _: Range) -> None:
-    """Something to show in each column, of the types that Grafana knows."""
-    assert set(columns.values()) <= {"text", "varchar", "name", "timestamptz", *NUMBERS}, columns
-    empty = {name for name in columns if all(row[name] is None for row in found)}
-    assert empty <= {"vacuumed", "read", "written", "added"}, f"nothing in {empty}"
-
-
-def _is_annotation(columns: dict[str, str], _: list[asyncpg.Record], __: Range) -> None:
-    assert columns == {"time": "timestamptz", "text": "text"}
-
-
-CHECKS = {"time_series": _is_series, "table": _is_table, "annotation": _is_annotation}
-
-
-def _moment(time: Any) -> datetime:
-    return time if isinstance(time, datetime) else datetime.fromtimestamp(float(time), UTC)
