@@ -78,16 +78,22 @@ def rules() -> list[dict[str, Any]]:
 def sent(query: Query, seen: Range, variables: Mapping[str, Sequence[str]]) -> str:
     """The SQL that arrives at the server: variables and macros replaced, as Grafana does it."""
     interval = query.interval or seen.interval
-    values = {
-        "__interval": interval,
-        "__interval_ms": str(round(seconds(interval) * 1000)),
-        # Of a variable that may have many values each is quoted, and a repeated panel has one.
-        **{name: ",".join(map(_literal, given)) for name, given in variables.items()},
-    }
+    own = {"__interval": interval, "__interval_ms": str(round(seconds(interval) * 1000))}
+    sql = _replaced(in_the_browser(query, variables), own)
+    return MACRO.sub(lambda found: _macro(found[1], _arguments(found[2]), seen), sql)
+
+
+def in_the_browser(query: Query, variables: Mapping[str, Sequence[str]]) -> str:
+    """The SQL that a page sends to Grafana: what a viewer has chosen is in it."""
+    # Of a variable that may have many values each is quoted, and a repeated panel has one.
+    values = {name: ",".join(map(_literal, given)) for name, given in variables.items()}
     if query.repeated_by:
         values[query.repeated_by] = _literal(variables[query.repeated_by][0])
-    sql = VARIABLE.sub(lambda found: values.get(found[1], found[0]), query.sql)
-    return MACRO.sub(lambda found: _macro(found[1], _arguments(found[2]), seen), sql)
+    return _replaced(query.sql, values)
+
+
+def _replaced(sql: str, values: Mapping[str, str]) -> str:
+    return VARIABLE.sub(lambda found: values.get(found[1], found[0]), sql)
 
 
 def _queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
