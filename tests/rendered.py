@@ -11,10 +11,10 @@ from typing import Any
 
 import asyncpg
 
-from tests.dashboards import Query, Range, dashboards, panels, queries
-from tests.panels import ask
+from tests.dashboards import Query, Range, dashboards, queries
+from tests.panels import Grafana, ask
 
-STEPS = 12  # columns, about
+STEPS = 10  # columns, about
 Lines = dict[str, dict[datetime, float]]
 """By the name of a line in the panel, its values."""
 
@@ -25,17 +25,23 @@ async def main(dsn: str, minutes: str = "10", end: str = "") -> None:
     seen = Range(until - timedelta(minutes=float(minutes)), until, f"{step}s")
     connection = await asyncpg.connect(dsn)
     try:
-        for panel in panels(dashboards()["pipeline.json"]):
-            unit = panel["fieldConfig"]["defaults"].get("unit", "")
-            for query in queries():
-                if query.place == f"pipeline: {panel['id']} {panel['title']}":
-                    _, found = await ask(connection, query, seen, {})
-                    sys.stdout.write(f"\n**{panel['title']}**. {panel['description']}\n\n")
-                    nothing = [panel["fieldConfig"]["defaults"]["noValue"]]
-                    lines = table(query, found, unit) if found else nothing
-                    sys.stdout.writelines(f"{line}\n" for line in lines)
+        for panel in dashboards()["pipeline.json"]["panels"]:
+            if panel["type"] == "row":
+                sys.stdout.write(f"\n## {panel['title']}\n")
+            elif "targets" in panel:
+                await render(connection, panel, seen)
     finally:
         await connection.close()
+
+
+async def render(connection: Grafana, panel: dict[str, Any], seen: Range) -> None:
+    place = f"pipeline: {panel['id']} {panel['title']}"
+    [query] = [query for query in queries() if query.place == place]
+    _, found = await ask(connection, query, seen, {})
+    shown_of = panel["fieldConfig"]["defaults"]
+    sys.stdout.write(f"\n**{panel['title']}**. {panel['description']}\n\n")
+    lines = table(query, found, shown_of["unit"]) if found else [shown_of["noValue"]]
+    sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 def table(query: Query, found: list[asyncpg.Record], unit: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ from tests.conftest import Database
 from tests.dashboards import rules
 from tests.reports import EVERY, everybody, store
 
+TROUBLE = timedelta(seconds=80)
 COMPARE = {"gt": operator.gt, "lt": operator.lt}
 TEXT, NUMBER = {"text"}, {"float8", "numeric", "int8"}
 
@@ -42,12 +43,13 @@ async def firing(database: Database) -> dict[str, list[str]]:
     return {uid: services for uid, services in found.items() if services}
 
 
-async def reported(database: Database, minutes: int, **wrong: dict[str, Any]) -> None:
-    """Reports until now, of whom all are well but for what is `wrong` in the last minute or so."""
+async def reported(
+    database: Database, minutes: int, trouble: timedelta = TROUBLE, /, **wrong: dict[str, Any]
+) -> None:
+    """Reports until now, of whom all are well but for what is `wrong` for the last while."""
     now = datetime.now(UTC)
     begin = now - timedelta(minutes=minutes)
     ages = [EVERY * number for number in range(minutes * 12 - 1)]
-    trouble = timedelta(seconds=80)
     await store(
         database.dsn("vector"),
         [
@@ -71,6 +73,12 @@ async def test_a_rule_fires_for_what_it_is_made_for_and_no_other_does(
     found = await firing(database)
     assert found.keys() == {uid}
     assert found[uid] in (list(FIRES[uid]), [""])
+
+
+async def test_an_error_of_long_ago_fires_no_more(database: Database) -> None:
+    """Counters keep it for ever."""
+    await reported(database, 8, timedelta(minutes=6), **FIRES["errors"])
+    assert await firing(database) == {}
 
 
 async def test_a_stage_that_is_silent_is_named(database: Database) -> None:

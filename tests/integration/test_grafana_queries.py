@@ -51,7 +51,7 @@ async def filled(postgres: Database, seen: Range) -> None:
         started = seen.since + timedelta(seconds=300 if late else 0)
         writer = {"started_at": started.timestamp(), "rows": killed * 48, "handled": killed * 48}
         reports += everybody(seen.since, at, writer={**writer, **outage, "dead_letters": killed})
-        reports.append(other.report(at, rows=passed * 2, handled=passed * 2, lag_seconds=None))
+        reports.append(other.report(at, rows=passed * 2, handled=passed * 2, lag_seconds=1.0))
         at += EVERY
     await store(postgres.dsn("vector"), reports)
     await postgres.connection.execute(PRICES, seen.since, seen.until, STOCKS)
@@ -125,8 +125,24 @@ async def test_a_clock_that_steps_back_counts_nothing_twice(
         for number, moment in enumerate(moments, 1)
     ]
     await store(postgres.dsn("vector"), reports)
-    gained = "SELECT sum(gained) FROM counter_gains(ARRAY['received'], $1, $2)"
-    assert await grafana.fetchval(gained, seen.since, seen.until) == 700
+    gained = "SELECT gained FROM counter_gains(ARRAY['received'], $1, $2)"
+    rows = await grafana.fetch(gained, seen.since, seen.until)
+    assert [row["gained"] for row in rows] == [100] * len(moments)
+
+
+async def test_the_first_error_of_an_old_process_counts_and_what_it_had_counted_before_does_not(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    process = Process("writer", "writer-0", seen.since - timedelta(days=1), {"dead_letters": 70})
+    error = {"kind": "outage:redis", "value": 1}
+    reports = [
+        process.report(seen.since + EVERY * number, errors=[error] if number > 5 else [])
+        for number in range(1, 10)
+    ]
+    await store(postgres.dsn("vector"), reports)
+    for counter, gained in (("errors", 1), ("dead_letters", 0)):
+        question = "SELECT sum(gained) FROM counter_gains(ARRAY[$1], $2, $3)"
+        assert await grafana.fetchval(question, counter, seen.since, seen.until) == gained
 
 
 async def test_grafana_reads_and_does_nothing_else(grafana: Grafana) -> None:
