@@ -111,6 +111,7 @@ class Instance:
         given = {"POSTGRES_DB": "pipeline", "POSTGRES_USER": "pipeline"} | self._given()
         return {
             "CENTRIFUGO_HTTP_API_KEY": given.get("CENTRIFUGO_API_KEY", ""),
+            "GRAFANA_ADDRESS": "",  # there is none, unless somebody runs one
             **given,
             "HTTP_PORT": str(self.http_port),
             "CENTRIFUGO_API_URL": f"http://{LOOPBACK}:{self.centrifugo_internal_port}/api",

@@ -161,10 +161,12 @@ def postgres_answers(port: int, user: str, database: str) -> bool:
 
 
 def centrifugo_answers(internal_port: int) -> bool:
+    return http_answers(f"http://{LOOPBACK}:{internal_port}/health")
+
+
+def http_answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(
-            f"http://{LOOPBACK}:{internal_port}/health", timeout=1
-        ) as reply:
+        with urllib.request.urlopen(url, timeout=1) as reply:  # noqa: S310  # our own address
             return bool(reply.status == 200)
     except urllib.error.URLError as error:
         raise OSError(str(error)) from error

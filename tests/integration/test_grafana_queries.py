@@ -1,0 +1,159 @@
+"""Every panel's SQL, as Grafana sends it, under its role, on ten minutes of reports and prices."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.conftest import Database
+from tests.dashboards import Range, queries
+from tests.panels import Grafana, ask, check, values
+from tests.reports import EVERY, Process, everybody, store
+
+MINUTES = timedelta(minutes=10)
+STOCKS = ["AAPL", "O'NE", "TSLA"]  # one is spelt so that quoting shows
+
+PRICES = """
+INSERT INTO stock_prices
+SELECT at, stock, 'NYSE', 100 + extract(second FROM at),
+       (extract(epoch FROM at) * 1000)::bigint << 20 | ordinality
+FROM generate_series($1::timestamptz, $2, '1 second') AS at,
+     unnest($3::text[]) WITH ORDINALITY AS stocks (stock)
+"""
+
+
+@pytest.fixture
+async def grafana(postgres: Database) -> AsyncIterator[Grafana]:
+    await postgres.connection.execute("TRUNCATE pipeline_metrics")
+    connection = await asyncpg.connect(postgres.dsn("grafana"))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def seen() -> Range:
+    until = datetime.now(UTC).replace(microsecond=0)
+    return Range(until - MINUTES, until, "10s")
+
+
+async def filled(postgres: Database, seen: Range) -> None:
+    """A writer that was killed and came back, beside another; an outage; prices of three stocks."""
+    reports: list[dict[str, Any]] = []
+    other = Process("writer", "writer-1", seen.since)
+    at = seen.since + EVERY
+    while at <= seen.until:
+        passed = int((at - seen.since).total_seconds())
+        late = passed >= 300
+        outage = {"errors": [{"kind": "outage:postgres", "value": 1}]} if late else {}
+        killed = passed - 300 if late else passed  # counts from 0 again
+        started = seen.since + timedelta(seconds=300 if late else 0)
+        writer = {"started_at": started.timestamp(), "rows": killed * 48, "handled": killed * 48}
+        reports += everybody(seen.since, at, writer={**writer, **outage, "dead_letters": killed})
+        reports.append(other.report(at, rows=passed * 2, handled=passed * 2, lag_seconds=1.0))
+        at += EVERY
+    await store(postgres.dsn("vector"), reports)
+    await postgres.connection.execute(PRICES, seen.since, seen.until, STOCKS)
+    await postgres.connection.execute("ANALYZE")
+
+
+async def test_every_query_brings_rows_in_the_columns_that_its_panel_needs(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    await filled(postgres, seen)
+    variables = await values(grafana)
+    assert variables == {"stock": STOCKS}
+    assert len(queries()) > 40
+    wrong = {}
+    for query in queries():
+        try:
+            columns, found = await ask(grafana, query, seen, variables)
+            check(query, columns, found, seen)
+        except (AssertionError, asyncpg.PostgresError) as error:
+            wrong[query.place] = str(error)
+    assert wrong == {}
+
+
+async def test_an_empty_database_is_no_error_and_no_series(grafana: Grafana, seen: Range) -> None:
+    """So each panel shows its own words for nothing."""
+    wrong = {}
+    for query in queries():
+        try:
+            _, found = await ask(grafana, query, seen, await values(grafana))
+            if query.format != "table":
+                assert not found
+        except (AssertionError, asyncpg.PostgresError) as error:
+            wrong[query.place] = str(error)
+    assert wrong == {}
+
+
+async def test_what_panels_show_is_what_was_reported(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    await filled(postgres, seen)
+
+    async def series(place: str) -> dict[str, list[float]]:
+        [query] = [query for query in queries() if query.place == place]
+        _, found = await ask(grafana, query, seen, await values(grafana))
+        lines: dict[str, list[float]] = {}
+        for row in found:
+            lines.setdefault(row["metric"], []).append(float(row["value"]))
+        return lines
+
+    written = (await series("pipeline: 41 In and out"))["rows"]
+    # 48 a second of one and 2 of the other, also in the step in which the one began again.
+    assert len(written) >= 60
+    assert all(rate == pytest.approx(50) for rate in written)
+    assert sum((await series("pipeline: 60 Errors"))["writer outage:postgres"]) == 1
+    assert sum((await series("pipeline: 61 Dead letters"))["writer"]) == 295 + 300
+    assert sum((await series("pipeline: 62 Starts"))["writer"]) == 3
+    assert max((await series("pipeline: 42 Lag in seconds"))["lag_seconds"]) == 2.5
+    assert set(await series("pipeline: 44 Bulk-insert latency")) == {"p50", "p95", "p99", "max"}
+    assert set((await series("pipeline: 51 Requests"))["200"]) == {1}
+    assert set((await series("market: 2 Ticks"))["O'NE"][1:-1]) == {1}
+
+
+async def test_a_clock_that_steps_back_counts_nothing_twice(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    begin = seen.since
+    process = Process("bridge", "bridge-0", begin)
+    moments = [5, 10, 15, 4, 9, 14, 19]  # seconds; the counter goes on
+    reports = [
+        process.report(begin + timedelta(seconds=moment), received=100 * number)
+        for number, moment in enumerate(moments, 1)
+    ]
+    await store(postgres.dsn("vector"), reports)
+    gained = "SELECT gained FROM counter_gains(ARRAY['received'], $1, $2)"
+    rows = await grafana.fetch(gained, seen.since, seen.until)
+    assert [row["gained"] for row in rows] == [100] * len(moments)
+
+
+async def test_the_first_error_of_an_old_process_counts_and_what_it_had_counted_before_does_not(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    process = Process("writer", "writer-0", seen.since - timedelta(days=1), {"dead_letters": 70})
+    error = {"kind": "outage:redis", "value": 1}
+    reports = [
+        process.report(seen.since + EVERY * number, errors=[error] if number > 5 else [])
+        for number in range(1, 10)
+    ]
+    await store(postgres.dsn("vector"), reports)
+    for counter, gained in (("errors", 1), ("dead_letters", 0)):
+        question = "SELECT sum(gained) FROM counter_gains(ARRAY[$1], $2, $3)"
+        assert await grafana.fetchval(question, counter, seen.since, seen.until) == gained
+
+
+async def test_grafana_reads_and_does_nothing_else(grafana: Grafana) -> None:
+    await grafana.execute("SET default_transaction_read_only = off")
+    for statement in (
+        "DELETE FROM stock_prices",
+        "INSERT INTO pipeline_metrics SELECT * FROM pipeline_metrics",
+        "INSERT INTO metrics_in SELECT * FROM metrics_in",
+        "CREATE TABLE mine (a int)",
+        "SELECT * FROM pg_authid",
+        "SELECT pg_read_file('PG_VERSION')",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await grafana.execute(statement)
