@@ -111,4 +111,5 @@ class Database:
 def ours() -> dict[str, str]:
     """The values of .env, or of the environment."""
     environment = Instance(ROOT, 0, FOLDER).environment()
-    return {each: environment[variable(each)] for each in SETTINGS if environment[variable(each)]}
+    given = {each: environment.get(variable(each), "") for each in SETTINGS}
+    return {name: value for name, value in given.items() if value}

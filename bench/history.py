@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import orjson
 
+from api.database import PLANNER
 from api.queries import PRICES
 from bench.load import stock_name
 from bench.market import STOCKS, Market
@@ -22,7 +23,7 @@ async def read(dsn: str, market: Market) -> list[float]:
     """How long "this stock, these five minutes" took, each time."""
     closed = asyncio.ensure_future(asyncio.to_thread(sys.stdin.read))
     took = []
-    connection = await asyncpg.connect(dsn)
+    connection = await asyncpg.connect(dsn, server_settings=PLANNER)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     try:

@@ -21,7 +21,7 @@ from bench.load import stock_name
 from bench.market import MICROSECONDS, QUARTER, Market
 from writer.store import TickStore
 
-HOUR = 4 * QUARTER  # more of the table than shared_buffers holds
+STORED = 2 * QUARTER  # with its index, more than shared_buffers holds
 PERCENTILE = 99
 LOOK_EVERY = 0.05
 GROUND = "ground"
@@ -49,7 +49,7 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Ground:
-    """A stopped database with an hour in it, and the quarter that follows."""
+    """A stopped database with half an hour in it, and the quarter that follows."""
 
     database: Database
     stored: Market
@@ -58,8 +58,8 @@ class Ground:
 
 async def prepare() -> Ground:
     """With PostgreSQL's own settings; every trial begins with a copy of it."""
-    begin_us = time.time_ns() // 1000 - (HOUR + QUARTER) * MICROSECONDS
-    stored = Market(begin_us, HOUR)
+    begin_us = time.time_ns() // 1000 - (STORED + QUARTER) * MICROSECONDS
+    stored = Market(begin_us, STORED)
     database = Database(GROUND, {})
     await asyncio.to_thread(database.create)
     await asyncio.to_thread(database.start)
@@ -94,7 +94,10 @@ async def write(ground: Ground, settings: Mapping[str, str]) -> tuple[float, ...
 
 
 async def read(settings: Mapping[str, str]) -> tuple[float, ...]:
-    """In the order of READING: the average of all ticks of the busiest stock, a sixth of all."""
+    """In the order of READING: the average of all ticks of the busiest stock, a sixth of all.
+
+    As Grafana would ask; the api tells the planner what to do, and no setting here changes that.
+    """
     database = Database(GROUND, settings)
     warm, cold = [], []
     for _repeat in range(REPEATS):

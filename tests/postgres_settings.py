@@ -1,7 +1,7 @@
 """What docker-compose.yaml tells PostgreSQL, and what a running server says that it does."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import asyncpg
 
@@ -19,6 +19,7 @@ UNITS = {
     "h": 3600,
 }
 AUTOMATIC = "-1"  # wal_buffers: the server answers with what it has made of it
+_NUMBER = re.compile(r"(-?[0-9.]+|)(.*)")
 _OPTION = re.compile(r"      - --(\w+)=\$\{(\w+):\?\}")
 
 
@@ -29,33 +30,49 @@ def passed_by_compose() -> dict[str, str]:
 
 async def differences(dsn: str, expected: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
     """Of all that isn't as expected, or not by the command line: expected, found, its source."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        rows = await connection.fetch(
-            "SELECT name, setting, unit, source FROM pg_settings WHERE name = ANY($1)",
-            list(expected),
-        )
-    finally:
-        await connection.close()
-    found = {row["name"]: row for row in rows}
-    return {
-        name: (value, row["setting"] + (row["unit"] or ""), row["source"])
-        for name, value in expected.items()
-        if (row := found[name])
-        and not (value == AUTOMATIC and row["setting"] > "0")
-        and (plain(value) != plain(_with_unit(row)) or row["source"] != "command line")
+    found = {
+        name: (_with_unit(row["setting"], row["unit"]), row["source"])
+        for name, row in (await _settings(dsn, expected)).items()
     }
+    return {
+        name: (value, *found[name])
+        for name, value in expected.items()
+        if not _same(value, found[name][0]) or found[name][1] not in _given(value)
+    }
+
+
+async def server_defaults(dsn: str, names: Iterable[str]) -> dict[str, str]:
+    """What it would do without being told."""
+    rows = await _settings(dsn, names)
+    return {name: _with_unit(row["boot_val"], row["unit"]) for name, row in rows.items()}
 
 
 def plain(value: str) -> float | str:
     """Bytes, seconds or a number, where it is one."""
-    number, unit = re.fullmatch(r"([0-9.]*)(.*)", value).groups()  # type: ignore[union-attr]  # fits everything
+    number, unit = _NUMBER.fullmatch(value).groups()  # type: ignore[union-attr]  # fits everything
     if not number:
         return value
     return float(number) * UNITS.get(unit, 1)
 
 
-def _with_unit(row: "asyncpg.Record") -> str:
-    if not row["unit"]:
-        return str(row["setting"])
-    return f"{float(row['setting']) * UNITS[row['unit']]}"
+async def _settings(dsn: str, names: Iterable[str]) -> dict[str, "asyncpg.Record"]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        query = "SELECT * FROM pg_settings WHERE name = ANY($1)"
+        return {row["name"]: row for row in await connection.fetch(query, list(names))}
+    finally:
+        await connection.close()
+
+
+def _same(given: str, found: str) -> bool:
+    return plain(given) == plain(found) or (given == AUTOMATIC and float(found) > 0)
+
+
+def _given(value: str) -> set[str]:
+    return {"override"} if value == AUTOMATIC else {"command line"}
+
+
+def _with_unit(number: str, unit: str | None) -> str:
+    if not unit or number == AUTOMATIC:
+        return number
+    return f"{float(number) * UNITS[unit]}"

@@ -7,7 +7,7 @@ import pytest
 from local.instance import read_dotenv
 from local.postgres import SETTINGS, variable
 from tests.embedded import Embedded
-from tests.postgres_settings import differences, passed_by_compose
+from tests.postgres_settings import differences, passed_by_compose, plain, server_defaults
 from tests.servers import PostgresServer
 from tests.services import ROOT
 
@@ -43,3 +43,15 @@ def test_no_setting_that_is_tuned_hides_in_a_file() -> None:
         "timezone",
         "log_timezone",
     }
+
+
+async def test_the_server_itself_knows_which_values_are_not_its_own(
+    as_locally: PostgresServer,
+) -> None:
+    """Each of them is a promise of README's that it was measured."""
+    variables = read_dotenv(ROOT / ".env")
+    defaults = await server_defaults(as_locally.owner_dsn, SETTINGS)
+    changed = {
+        name for name in SETTINGS if plain(variables[variable(name)]) != plain(defaults[name])
+    }
+    assert changed == {"wal_compression", "checkpoint_timeout", "max_wal_size"}

@@ -1,20 +1,23 @@
-"""make tune: PGTune's rules, and .env as what they give for its share of a machine."""
+"""make tune: PGTune's rules, as lines that .env takes."""
 
 import subprocess
 import sys
 
 import pytest
 
-from local.instance import read_dotenv
-from local.postgres import SETTINGS, variable
+from local.postgres import SETTINGS
 from local.tune import machine_memory, megabytes, sizes
 from tests.services import ROOT
 
 
-def test_env_has_what_it_says_for_one_gigabyte_and_two_cores() -> None:
+def test_a_small_machine_gets_what_pgtune_says() -> None:
     assert lines("--memory", "1GB", "--cores", "2") == {
         "POSTGRES_MEMORY": "1024m",
-        **{variable(name): value_in_env(name) for name in sizes(1024, 2, 100)},
+        "POSTGRES_SHARED_BUFFERS": "256MB",
+        "POSTGRES_EFFECTIVE_CACHE_SIZE": "768MB",
+        "POSTGRES_MAINTENANCE_WORK_MEM": "64MB",
+        "POSTGRES_WORK_MEM": "4MB",
+        "POSTGRES_MAX_PARALLEL_WORKERS_PER_GATHER": "2",
     }
 
 
@@ -55,10 +58,6 @@ def lines(*words: str) -> dict[str, str]:
     line = [sys.executable, "-m", "local.tune", *words]
     printed = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603  # our own
     return dict(each.split("=") for each in printed.splitlines() if not each.startswith("#"))
-
-
-def value_in_env(setting: str) -> str:
-    return read_dotenv(ROOT / ".env")[variable(setting)]
 
 
 def megabytes_of(size: str) -> int:
