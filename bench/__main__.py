@@ -1,4 +1,4 @@
-"""bench: a running system → one table a question; `python -m bench --help`"""
+"""bench: a running system, or a server of its own → one table a question; see `--help`"""
 
 import argparse
 import asyncio
@@ -10,17 +10,18 @@ import uvloop
 from bench.plan import Plan
 from bench.target import Target
 
-BENCHES = (
-    "path",
-)  # modules of this package: a title as docstring, and `async run(plan)` → Markdown
+# Modules of this package: a title as docstring, and `async run(plan)` → Markdown.
+OF_THE_SYSTEM = ("path",)  # what `make local` has started
+BY_THEMSELVES = ("postgres",)
+BENCHES = (*OF_THE_SYSTEM, *BY_THEMSELVES)
 
 
 def main() -> None:
     modules = {name: importlib.import_module(f"bench.{name}") for name in BENCHES}
-    titles = "\n".join(f"  {name:<8} {module.__doc__}" for name, module in modules.items())
+    titles = "\n".join(f"  {name:<9} {module.__doc__}" for name, module in modules.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measures the system that `make local` has started.",
+        description="Measures the system that `make local` has started, or a server of its own.",
         epilog=f"benches:\n{titles}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -32,10 +33,11 @@ def main() -> None:
     if unknown := set(given.names) - set(BENCHES):
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
     plan = Plan(Target.from_environment(given.http_port), given.rate, given.seconds)
-    if not plan.target.answers():
+    names = given.names or BENCHES
+    if set(names) & set(OF_THE_SYSTEM) and not plan.target.answers():
         parser.error(f"nothing answers at {plan.target.http_url}; start it: make local")
-    for name in given.names or BENCHES:
-        sys.stderr.write(f"{name}: measuring for {plan.seconds:g} s\n")
+    for name in names:
+        sys.stderr.write(f"{name}: measuring\n")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             tables = runner.run(modules[name].run(plan))
         sys.stdout.write(f"## {modules[name].__doc__}\n\n{tables}\n\n")

