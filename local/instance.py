@@ -29,7 +29,7 @@ REQUIRED = (
     "REDIS_API_PASSWORD",
     "CENTRIFUGO_API_KEY",
 )
-HIGHEST_HTTP_PORT = 65535 - 5
+HIGHEST_HTTP_PORT = 65535 - 6
 
 
 class CannotRun(Exception):
@@ -81,6 +81,10 @@ class Instance:
     @property
     def api_port(self) -> int:
         return self.http_port + 5
+
+    @property
+    def vector_port(self) -> int:
+        return self.http_port + 6
 
     @property
     def http_host(self) -> str:
@@ -136,6 +140,7 @@ class Instance:
         own = {"CONSUMER": name, "HEARTBEAT_FILE": str(self.run_files / f"{name}.alive")}
         own["REDIS_URL"] = self.redis_url(service)
         own["POSTGRES_DSN"] = self.postgres_dsn(service)
+        own["PGPASSWORD"] = self.environment().get(f"POSTGRES_{service.upper()}_PASSWORD", "")
         return self.environment() | own
 
     def redis_url(self, user: str) -> str:

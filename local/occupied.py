@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 WIDTH = 90  # of a command line that is shown
 LISTENING = "0A"  # in /proc/net/tcp
-USES_OF_PORTS = ("nginx", "redis", "postgres", "centrifugo", "centrifugo's own API", "api")
+USES_OF_PORTS = (
+    "nginx",
+    "redis",
+    "postgres",
+    "centrifugo",
+    "centrifugo's own API",
+    "api",
+    "vector",
+)
 
 
 def claim(instance: Instance) -> None:
@@ -51,7 +59,7 @@ def check_ports(instance: Instance) -> None:
             variable = f"HTTP_PORT + {offset}" if offset else "HTTP_PORT"
             raise CannotRun(
                 f"port {port} ({variable}, for {name}) is taken by {_listener(port)}.\n"
-                "Free it, or choose another HTTP_PORT: six ports from that on must be free."
+                "Free it, or choose another HTTP_PORT: seven ports from that on must be free."
             ) from None
 
 

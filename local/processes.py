@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -49,7 +50,11 @@ def processes(instance: Instance) -> dict[str, Process]:
     path = _received(instance) | _live(instance) | _stored(instance) | _served(instance)
     # The writer's first heartbeat comes with its first flush: a start need not wait for that.
     awaited = tuple(name for name in path if name != "writer")
-    return {**path, "ready": Process([str(PYTHON), "-m", "local", "announce"], after=awaited)}
+    return {
+        **path,
+        **_observed(instance),
+        "ready": Process([str(PYTHON), "-m", "local", "announce"], after=awaited),
+    }
 
 
 def _received(instance: Instance) -> dict[str, Process]:
@@ -112,6 +117,29 @@ def _served(instance: Instance) -> dict[str, Process]:
             after=("centrifugo", "api"),
             stop=signal.SIGQUIT,
         ),
+    }
+
+
+def _observed(instance: Instance) -> dict[str, Process]:
+    """Vector, on a machine that has one: no package registry does."""
+    program = instance.environment().get("VECTOR_BIN") or shutil.which("vector")
+    if not program:
+        return {}
+    config = instance.root / "config" / "vector"
+    return {
+        "vector": Process(
+            [program, "-c", str(config / "vector.yaml"), "-c", str(config / "files.yaml")],
+            check=["http", LOOPBACK, str(instance.vector_port), "/health"],
+            after=("postgres",),
+            needs=("PGPASSWORD",),
+            own={
+                "VECTOR_DANGEROUSLY_ALLOW_ENV_VAR_INTERPOLATION": "true",
+                "VECTOR_API_PORT": str(instance.vector_port),
+                "VECTOR_DATA_DIR": str(instance.data / "vector"),
+                "VECTOR_LOGS": str(instance.logs),
+                "POSTGRES_ADDRESS": f"{LOOPBACK}:{instance.postgres_port}",
+            },
+        )
     }
 
 

@@ -39,7 +39,7 @@ def command(name: str, instance: Instance) -> list[str]:
 def prepare(instance: Instance) -> None:
     """Make the instance's folders and nginx's configuration; the data that is there stays."""
     shutil.rmtree(instance.run_files, ignore_errors=True)
-    for folder in (instance.run_files / "nginx", instance.data / "redis"):
+    for folder in (instance.run_files / "nginx", instance.data / "redis", instance.data / "vector"):
         folder.mkdir(parents=True, exist_ok=True)
     for template in (
         instance.root / "local" / "nginx.conf.template",

@@ -27,7 +27,7 @@ from tests.servers import (
 )
 from tests.services import ROOT
 
-PORTS = 6  # of an instance, whichever of its servers run
+PORTS = 7  # of an instance, whichever of its servers run
 STOP_LIMIT = 10.0
 
 

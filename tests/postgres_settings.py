@@ -20,7 +20,7 @@ UNITS = {
 }
 AUTOMATIC = "-1"  # wal_buffers: the server answers with what it has made of it
 _NUMBER = re.compile(r"(-?[0-9.]+|)(.*)")
-_OPTION = re.compile(r"      - --(\w+)=\$\{(\w+):\?\}")
+_OPTION = re.compile(r'"--(\w+)=\$\{(\w+):\?\}"')
 
 
 def passed_by_compose() -> dict[str, str]:

@@ -16,7 +16,7 @@ from tests.processes import alive, command_line, descendants
 from tests.servers import free_ports
 from tests.services import ROOT
 
-PORTS = 6
+PORTS = 7
 START_LIMIT = 300.0  # the first start ever builds Centrifugo
 STOP_LIMIT = 40.0
 POLL_EVERY = 0.1
