@@ -13,6 +13,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin service
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY pipeline pipeline
+COPY migrate migrate
 COPY generator generator
 COPY bridge bridge
 COPY forwarder forwarder

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from pydantic import Field, PositiveInt
 
-from pipeline.settings import Names, PostgresSettings, Seconds
+from pipeline.settings import Names, PostgresSettings, Seconds, Settings
 
 
-class ApiSettings(PostgresSettings):
+class ApiSettings(Settings, PostgresSettings):
     """PostgreSQL has the history; Redis is asked for the status only."""
 
     stream_groups: Names = Field(

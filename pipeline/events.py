@@ -36,6 +36,9 @@ Event = Literal[
     "lease.taken",  # this bridge appends now
     "lease.held",  # another bridge appends; this one waits
     "lease.lost",  # fenced: somebody took the lease, or it ran out
+    "migrate.applied",  # a step of the schema that this database did not have
+    "partitions.kept",  # days were made or dropped
+    "partitions.failed",  # some could not be: the next hour's call tries again
     "writer.redelivered",  # the table had part of the batch already
     "forwarder.conflated",  # too far behind: only the newest tick of each stock was sent
 ]
@@ -57,6 +60,7 @@ _ERRORS: dict[Event, tuple[str, str]] = {
     "stream.mostly_invalid": ("mostly_invalid", ""),
     "stream.foreign": ("foreign", ""),
     "stream.behind": ("behind", ""),
+    "partitions.failed": ("partitions", ""),
 }
 
 _identity = {"service": "unknown", "instance": gethostname()}

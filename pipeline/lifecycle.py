@@ -15,12 +15,12 @@ from pydantic import ValidationError
 
 from pipeline.events import EventHandler, emit, identify
 from pipeline.progress import emit_progress
-from pipeline.settings import SECRETS, Settings
+from pipeline.settings import SECRETS, Environment
 
 STOP_LIMIT = 9.0  # seconds from the signal to the exit; Docker kills after 10
 MISCONFIGURED = 2
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=Environment)
 
 
 def run(
@@ -73,7 +73,7 @@ async def _supervise(main: Callable[[S, asyncio.Event], Awaitable[None]], settin
     return 0
 
 
-def _parse_arguments(service: str, settings_class: type[Settings]) -> None:
+def _parse_arguments(service: str, settings_class: type[Environment]) -> None:
     """There are no options but --help, which lists the environment variables."""
     sentence = sys.modules["__main__"].__doc__
     rows = []

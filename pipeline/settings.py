@@ -58,7 +58,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), Field(min_
 """Names separated by commas."""
 
 
-class Settings(BaseSettings):
+class Environment(BaseSettings):
     """Frozen, and complete at start-up: a missing variable stops the service by name.
 
     A password may stand in its address, in a variable of its own, or, as any other setting, in a
@@ -66,15 +66,6 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
-
-    redis_url: RedisUrl = Field(description="Redis or Valkey, as redis://user:password@host:port/0")
-    redis_password: SecretStr | None = Field(
-        None, description="the user's password, if REDIS_URL names a user without one"
-    )
-    stream: str = Field("ticks", min_length=1, description="key of the tick stream")
-    heartbeat_file: Annotated[Path, AfterValidator(_in_a_folder)] | None = Field(
-        None, description="file to touch after progress, for a health check to read its age"
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -88,12 +79,25 @@ class Settings(BaseSettings):
                 found[address] = with_password(str(found[address]), found[password])
         return found
 
+
+class Settings(Environment):
+    """Where the stream is."""
+
+    redis_url: RedisUrl = Field(description="Redis or Valkey, as redis://user:password@host:port/0")
+    redis_password: SecretStr | None = Field(
+        None, description="the user's password, if REDIS_URL names a user without one"
+    )
+    stream: str = Field("ticks", min_length=1, description="key of the tick stream")
+    heartbeat_file: Annotated[Path, AfterValidator(_in_a_folder)] | None = Field(
+        None, description="file to touch after progress, for a health check to read its age"
+    )
+
     def helper_key(self, *parts: str) -> str:
         """A key beside the stream; the braces keep all of them in one Redis Cluster slot."""
         return ":".join((f"{{{self.stream}}}", *parts))
 
 
-class PostgresSettings(Settings):
+class PostgresSettings(Environment):
     """Where the table is."""
 
     postgres_dsn: PostgresUrl = Field(

@@ -161,7 +161,7 @@ def stream() -> str:
 async def postgres(shared_postgres: PostgresServer) -> AsyncIterator[Database]:
     connection = await asyncpg.connect(shared_postgres.owner_dsn)
     try:
-        await connection.execute("TRUNCATE stock_prices")
+        await connection.execute("TRUNCATE stock_prices, candles")
         yield Database(shared_postgres, connection)
     finally:
         await connection.close()

@@ -18,6 +18,7 @@ from tests.servers import (
     RedisServer,
     centrifugo_answers,
     free_ports,
+    migrate,
     postgres_answers,
     redis_answers,
     role_passwords,
@@ -87,14 +88,15 @@ class Containers:
         user, database = settings["POSTGRES_USER"], settings["POSTGRES_DB"]
         container = DockerContainer(POSTGRES).with_envs(**settings)
         container.with_command(["postgres", "-c", "fsync=off"])  # tests kill processes only
-        container.with_volume_mapping(CONFIG / "postgres" / "init", "/docker-entrypoint-initdb.d")
         container.with_bind_ports(5432, port)
         login = f"{user}:{settings['POSTGRES_PASSWORD']}"
-        return PostgresServer(
+        server = PostgresServer(
             _started(container, lambda: postgres_answers(port, user, database)),
             f"postgresql://{login}@{LOOPBACK}:{port}/{database}",
             role_passwords(self._variables),
         )
+        migrate(server)
+        return server
 
     def centrifugo(self) -> CentrifugoServer:
         port = free_ports(2)

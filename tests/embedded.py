@@ -20,6 +20,7 @@ from tests.servers import (
     RedisServer,
     centrifugo_answers,
     free_ports,
+    migrate,
     postgres_answers,
     redis_answers,
     role_passwords,
@@ -126,7 +127,9 @@ class Embedded:
         process.start()
         login = f"{user}:{environment['POSTGRES_PASSWORD']}"
         owner_dsn = f"postgresql://{login}@{LOOPBACK}:{port}/{database}"
-        return PostgresServer(process, owner_dsn, role_passwords(environment))
+        server = PostgresServer(process, owner_dsn, role_passwords(environment))
+        migrate(server)
+        return server
 
     def centrifugo(self) -> CentrifugoServer:
         instance = self._instance()

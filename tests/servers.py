@@ -4,6 +4,8 @@ import os
 import random
 import socket
 import struct
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -11,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote, urlsplit
+
+from tests.services import ROOT
 
 START_LIMIT = 60.0
 POLL_EVERY = 0.05
@@ -105,6 +109,18 @@ class Servers(Protocol):
     def postgres(self) -> PostgresServer: ...
 
     def centrifugo(self) -> CentrifugoServer: ...
+
+
+def migrate(server: PostgresServer) -> None:
+    """As a start of the system does it, before anything of ours asks the database."""
+    passwords = {f"POSTGRES_{role.upper()}_PASSWORD": p for role, p in server.passwords.items()}
+    subprocess.run(
+        [sys.executable, "-m", "migrate"],
+        cwd=ROOT,
+        env=os.environ | passwords | {"POSTGRES_DSN": server.owner_dsn},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
 
 
 def role_passwords(variables: Mapping[str, str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """api.queries: how PostgreSQL goes about them."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +38,6 @@ async def test_every_query_walks_the_index_and_sorts_nothing(
     finally:
         await connection.close()
 
-    assert "idx_stock_prices_ts_name" in plan
+    assert "Index" in plan  # each partition's has a name of its own
     assert "Seq Scan" not in plan
-    assert "Sort" not in plan
+    assert not re.search(r"Sort(?! Key)", plan)  # the key is what partitions are merged by

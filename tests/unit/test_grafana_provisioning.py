@@ -72,8 +72,8 @@ def test_the_data_source_is_the_database_that_compose_starts(compose: dict[str, 
     assert port == "5432"
     services = compose["services"]
     assert set(services[host]["networks"]) & set(services["grafana"]["networks"]) == {"data"}
-    roles = (ROOT / "config/postgres/init/002_roles.sql").read_text()
-    assert f"CREATE ROLE {data['user']} LOGIN" in roles
+    roles = (ROOT / "migrate/002_roles.sql").read_text()
+    assert f"'{data['user']}'" in roles
     assert f"ALTER ROLE {data['user']} SET statement_timeout" in roles
     assert f"ALTER ROLE {data['user']} SET default_transaction_read_only = on" in roles
     assert data["editable"] is False

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import get_args
 
 from pipeline.events import Event
-from pipeline.settings import Settings
+from pipeline.settings import Environment
 from tests.services import ROOT
 
-SERVICES = ["generator", "bridge", "forwarder", "writer", "api"]
+SERVICES = ["migrate", "generator", "bridge", "forwarder", "writer", "api"]
 CODE = ["pipeline", *SERVICES, "local", "bench"]
 NOT_OURS = {"node_modules", "vendor", "__pycache__"}  # beside every dot folder that isn't below
 OUR_DOT_FOLDERS = {".github", ".ci"}
@@ -152,7 +152,8 @@ def test_readme_lists_every_setting() -> None:
 
 def _settings(service: str) -> set[str]:
     module = importlib.import_module(f"{service}.settings")
-    classes = [c for _, c in inspect.getmembers(module, inspect.isclass) if issubclass(c, Settings)]
+    found = [each for _, each in inspect.getmembers(module, inspect.isclass)]
+    classes = [each for each in found if issubclass(each, Environment)]
     return {name.upper() for each in classes for name in each.model_fields}
 
 

@@ -1,0 +1,24 @@
+"""MigrateSettings: the owner's address, and what the schema has from the environment."""
+
+from pydantic import Field, PositiveInt, SecretStr
+
+from pipeline.settings import PostgresSettings
+
+
+class MigrateSettings(PostgresSettings):
+    """POSTGRES_DSN is the owner's here."""
+
+    postgres_writer_password: SecretStr = Field(description="password of the role writer")
+    postgres_api_password: SecretStr = Field(description="password of the role api")
+    postgres_vector_password: SecretStr = Field(description="password of the role vector")
+    postgres_grafana_password: SecretStr = Field(description="password of the role grafana")
+    retention_days: PositiveInt = Field(365, description="days for which ticks are kept")
+
+    def passwords(self) -> dict[str, str]:
+        """Role → password."""
+        return {
+            "writer": self.postgres_writer_password.get_secret_value(),
+            "api": self.postgres_api_password.get_secret_value(),
+            "vector": self.postgres_vector_password.get_secret_value(),
+            "grafana": self.postgres_grafana_password.get_secret_value(),
+        }
