@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,15 @@ class Database:
         self._instance.data.mkdir(parents=True)
         give_away(self._instance.data)
         initialise(self._instance)
+        self.start()
+        subprocess.run(
+            [sys.executable, "-m", "migrate"],
+            cwd=ROOT,
+            env=self._instance.environment() | {"POSTGRES_DSN": self.owner_dsn},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        self.stop()
 
     def copy(self, other: "Database") -> None:
         """From what the other has, which doesn't run; on disk when this returns."""

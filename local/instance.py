@@ -148,9 +148,17 @@ class Instance:
         return f"redis://{self._login('REDIS', user)}@{LOOPBACK}:{self.redis_port}/0"
 
     def postgres_dsn(self, role: str) -> str:
-        """The address for one of the roles of config/postgres/init."""
-        where = f"{LOOPBACK}:{self.postgres_port}/{self.environment()['POSTGRES_DB']}"
-        return f"postgresql://{self._login('POSTGRES', role)}@{where}"
+        """The address for one of the roles of migrate/002_roles.sql."""
+        return f"postgresql://{self._login('POSTGRES', role)}@{self._database}"
+
+    @property
+    def owner_dsn(self) -> str:
+        """Its password is in POSTGRES_PASSWORD."""
+        return f"postgresql://{self.environment()['POSTGRES_USER']}@{self._database}"
+
+    @property
+    def _database(self) -> str:
+        return f"{LOOPBACK}:{self.postgres_port}/{self.environment()['POSTGRES_DB']}"
 
     def _given(self) -> dict[str, str]:
         return read_dotenv(self.root / ".env") | dict(self.variables)

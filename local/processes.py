@@ -87,7 +87,13 @@ def _live(instance: Instance) -> dict[str, Process]:
 def _stored(instance: Instance) -> dict[str, Process]:
     port = str(instance.postgres_port)
     return {
-        "writer": _loop(instance, "writer", after=("redis", "postgres"), needs=("POSTGRES_DSN",)),
+        "writer": _loop(instance, "writer", after=("redis", "migrate"), needs=("POSTGRES_DSN",)),
+        "migrate": Process(
+            [str(PYTHON), "-m", "migrate"],
+            after=("postgres",),
+            needs=_passwords(instance, "POSTGRES"),
+            own={"POSTGRES_DSN": instance.owner_dsn},  # the others have their own role's
+        ),
         "postgres-init": Process(
             # It reads all of the instance, to which all passwords belong.
             [str(PYTHON), "-m", "local", "init-postgres"],
@@ -107,7 +113,7 @@ def _served(instance: Instance) -> dict[str, Process]:
         "api": Process(
             [str(PYTHON), "-m", "api"],
             check=["http", LOOPBACK, str(instance.api_port), "/api/health"],
-            after=("redis", "postgres"),
+            after=("redis", "migrate"),
             needs=("REDIS_URL", "POSTGRES_DSN"),
             own={"CONSUMER": f"api-{REPLICA}"},
         ),
@@ -130,7 +136,7 @@ def _observed(instance: Instance) -> dict[str, Process]:
         "vector": Process(
             [program, "-c", str(config / "vector.yaml"), "-c", str(config / "files.yaml")],
             check=["http", LOOPBACK, str(instance.vector_port), "/health"],
-            after=("postgres",),
+            after=("migrate",),
             needs=("PGPASSWORD",),
             own={
                 "VECTOR_DANGEROUSLY_ALLOW_ENV_VAR_INTERPOLATION": "true",

@@ -12,7 +12,9 @@ class MigrateSettings(PostgresSettings):
     postgres_api_password: SecretStr = Field(description="password of the role api")
     postgres_vector_password: SecretStr = Field(description="password of the role vector")
     postgres_grafana_password: SecretStr = Field(description="password of the role grafana")
-    retention_days: PositiveInt = Field(365, description="days for which ticks are kept")
+    retention_days: PositiveInt = Field(
+        365, le=36500, description="days for which ticks are kept; candles stay"
+    )
 
     def passwords(self) -> dict[str, str]:
         """Role → password."""

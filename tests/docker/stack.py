@@ -48,7 +48,10 @@ class Stack:
 
     @property
     def services(self) -> list[str]:
-        return [name for name in self.configuration["services"] if name not in self.left_out]
+        """Those that keep running."""
+        services = self.configuration["services"].items()
+        running = [name for name, it in services if it["restart"] != "no"]
+        return [name for name in running if name not in self.left_out]
 
     @property
     def built(self) -> list[str]:
@@ -99,12 +102,13 @@ class Stack:
         return docker("compose", "--project-name", self.project, *words, variables=self._variables)
 
     def containers(self, service: str | None = None) -> list[Container]:
-        """All of them, running or not."""
+        """A service's, or of all that keep running; whether they run or not."""
         wanted = ["--filter", f"label=com.docker.compose.project={self.project}"]
         if service:
             wanted += ["--filter", f"label=com.docker.compose.service={service}"]
         ids = docker("ps", "--all", "--quiet", "--no-trunc", *wanted).split()
-        return [Container(each) for each in inspect("container", ids)]
+        found = [Container(each) for each in inspect("container", ids)]
+        return [c for c in found if service or c.host["RestartPolicy"]["Name"] != "no"]
 
     def one(self, service: str) -> Container:
         """The service's first container."""
