@@ -1,4 +1,4 @@
--- One candle per stock and minute, exact, kept in the transaction that stores the ticks: open and close go by
+-- One candle per stock and minute, exact, kept in the transaction that stores the ticks. Open and close go by
 -- (timestamp, event_id), not by arrival, so late ticks and parallel writers change nothing. Candles outlive their ticks.
 CREATE TABLE candles (
     stock_name varchar(255) NOT NULL,
@@ -17,30 +17,34 @@ CREATE TABLE candles (
 );
 GRANT SELECT ON candles TO api, grafana;
 
--- With the owner's rights: the writer may insert ticks, not change candles.
+-- With the owner's rights: the writer may insert ticks, but not change candles. The least and the greatest array of
+-- time, id and price is the first and the last tick: one pass, no sort. By array_agg(… ORDER BY …) it took twice as long.
 CREATE FUNCTION count_candles() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    -- In the order of the key, or two writers could wait for each other.
     INSERT INTO candles AS candle
-    SELECT stock_name, date_trunc('minute', timestamp, 'UTC') AS minute,
-           (array_agg(price ORDER BY timestamp, event_id))[1], max(price), min(price),
-           (array_agg(price ORDER BY timestamp, event_id))[count(*)], sum(price), count(*),
-           (array_agg(timestamp ORDER BY timestamp, event_id))[1], (array_agg(event_id ORDER BY timestamp, event_id))[1],
-           (array_agg(timestamp ORDER BY timestamp, event_id))[count(*)], (array_agg(event_id ORDER BY timestamp, event_id))[count(*)]
-    FROM inserted
-    GROUP BY stock_name, minute
-    ORDER BY stock_name, minute
+    SELECT stock_name, minute, first[3], high, low, last[3], sum, count, first_at, first[2]::bigint, last_at, last[2]::bigint
+    FROM (
+        SELECT stock_name, date_bin('1 minute', timestamp, 'epoch') AS minute, max(price) AS high, min(price) AS low,
+               sum(price), count(*), min(timestamp) AS first_at, max(timestamp) AS last_at, min(tick) AS first, max(tick) AS last
+        FROM (SELECT *, ARRAY[extract(epoch FROM timestamp), event_id, price] AS tick FROM inserted OFFSET 0) AS ticks
+        GROUP BY 1, 2
+    ) AS new
+    ORDER BY stock_name, minute   -- in the same order everywhere, or two writers could wait for each other
     ON CONFLICT (stock_name, minute) DO UPDATE SET
-        open     = CASE WHEN (excluded.first_at, excluded.first_id) < (candle.first_at, candle.first_id) THEN excluded.open ELSE candle.open END,
+        open     = CASE WHEN (excluded.first_at, excluded.first_id) < (candle.first_at, candle.first_id)
+                        THEN excluded.open ELSE candle.open END,
+        first_id = CASE WHEN (excluded.first_at, excluded.first_id) < (candle.first_at, candle.first_id)
+                        THEN excluded.first_id ELSE candle.first_id END,
+        first_at = least(candle.first_at, excluded.first_at),
+        close    = CASE WHEN (excluded.last_at, excluded.last_id) > (candle.last_at, candle.last_id)
+                        THEN excluded.close ELSE candle.close END,
+        last_id  = CASE WHEN (excluded.last_at, excluded.last_id) > (candle.last_at, candle.last_id)
+                        THEN excluded.last_id ELSE candle.last_id END,
+        last_at  = greatest(candle.last_at, excluded.last_at),
         high     = greatest(candle.high, excluded.high),
         low      = least(candle.low, excluded.low),
-        close    = CASE WHEN (excluded.last_at, excluded.last_id) > (candle.last_at, candle.last_id) THEN excluded.close ELSE candle.close END,
         sum      = candle.sum + excluded.sum,
-        count    = candle.count + excluded.count,
-        first_at = least(candle.first_at, excluded.first_at),
-        first_id = CASE WHEN (excluded.first_at, excluded.first_id) < (candle.first_at, candle.first_id) THEN excluded.first_id ELSE candle.first_id END,
-        last_at  = greatest(candle.last_at, excluded.last_at),
-        last_id  = CASE WHEN (excluded.last_at, excluded.last_id) > (candle.last_at, candle.last_id) THEN excluded.last_id ELSE candle.last_id END;
+        count    = candle.count + excluded.count;
     RETURN NULL;
 END $$;
 REVOKE ALL ON FUNCTION count_candles FROM PUBLIC;
@@ -48,15 +52,16 @@ REVOKE ALL ON FUNCTION count_candles FROM PUBLIC;
 CREATE TRIGGER count_candles AFTER INSERT ON stock_prices REFERENCING NEW TABLE AS inserted
     FOR EACH STATEMENT EXECUTE FUNCTION count_candles();
 
--- What was stored before. The trigger's lock keeps writers waiting until this is committed; readers go on.
+-- What was stored before. The trigger has locked the table: writers wait until this is committed, readers go on.
+SET LOCAL work_mem = '128MB';
 INSERT INTO candles
-SELECT stock_name, date_trunc('minute', timestamp, 'UTC') AS minute,
-       (array_agg(price ORDER BY timestamp, event_id))[1], max(price), min(price),
-       (array_agg(price ORDER BY timestamp, event_id))[count(*)], sum(price), count(*),
-       (array_agg(timestamp ORDER BY timestamp, event_id))[1], (array_agg(event_id ORDER BY timestamp, event_id))[1],
-       (array_agg(timestamp ORDER BY timestamp, event_id))[count(*)], (array_agg(event_id ORDER BY timestamp, event_id))[count(*)]
-FROM stock_prices
-GROUP BY stock_name, minute;
+SELECT stock_name, minute, first[3], high, low, last[3], sum, count, first_at, first[2]::bigint, last_at, last[2]::bigint
+FROM (
+    SELECT stock_name, date_bin('1 minute', timestamp, 'epoch') AS minute, max(price) AS high, min(price) AS low,
+           sum(price), count(*), min(timestamp) AS first_at, max(timestamp) AS last_at, min(tick) AS first, max(tick) AS last
+    FROM (SELECT *, ARRAY[extract(epoch FROM timestamp), event_id, price] AS tick FROM stock_prices OFFSET 0) AS ticks
+    GROUP BY 1, 2
+) AS new;
 
 -- Every stock that ever was, in one look into the index each.
 CREATE OR REPLACE FUNCTION stock_names() RETURNS SETOF text LANGUAGE sql STABLE AS $$

@@ -11,6 +11,7 @@ from pipeline.progress import emit_progress, report_progress
 from pipeline.stream import Consumer, Gathering
 from writer.settings import WriterSettings
 from writer.store import TickStore
+from writer.upkeep import keep_partitions_hourly
 
 PACE = timedelta(milliseconds=200)  # a read takes what came meanwhile; the flush is seconds away
 
@@ -26,7 +27,9 @@ async def main(settings: WriterSettings, stop: asyncio.Event) -> None:
         lag = partial(read_lag, redis, settings.stream, "writer")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(report_progress(metrics, stop, lag))
+            upkeep = tasks.create_task(keep_partitions_hourly(str(settings.postgres_dsn), stop))
             await consumer.run(store.save, stop)
+            upkeep.cancel()  # what it had not finished is undone, and due at the next start
         emit_progress(metrics())
 
 

@@ -78,7 +78,7 @@ class TickStore:
             refused = await self._store(rows)
         except AWAY as error:
             await self._close()
-            raise Outage("postgres", _reason(error)) from error
+            raise Outage("postgres", reason(error)) from error
         if refused and len(refused) == len(rows) > 1:
             # No market sends a batch of nothing but bad rows: a grant or a trigger is wrong.
             raise Outage("postgres", f"every row was refused: {refused[0]}")
@@ -92,10 +92,10 @@ class TickStore:
         try:
             await self._copy(rows)
         except asyncpg.PostgresError as error:
-            if not (error.sqlstate or "").startswith(ROW_FAULTS):
+            if not _is_a_rows_fault(error):
                 raise
             if len(rows) == 1:
-                return {begin: _reason(error)}
+                return {begin: reason(error)}
             middle = len(rows) // 2
             return await self._store(rows[:middle], begin) | await self._store(
                 rows[middle:], begin + middle
@@ -133,7 +133,15 @@ class TickStore:
             self._connection = None
 
 
-def _reason(error: Exception) -> str:
+def _is_a_rows_fault(error: asyncpg.PostgresError) -> bool:
+    if isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name:
+        # A partition's bounds: the row's day was made while the row waited for the default one.
+        return False
+    return (error.sqlstate or "").startswith(ROW_FAULTS)
+
+
+def reason(error: Exception) -> str:
+    """What PostgreSQL said, and its code for it."""
     text = str(error) or type(error).__name__
     state = getattr(error, "sqlstate", None)
     return f"{text} ({state})" if state else text

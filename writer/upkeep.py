@@ -1,0 +1,30 @@
+"""keep_partitions_hourly(): the table's days, made and dropped while the writer runs."""
+
+import asyncio
+
+import asyncpg
+
+from pipeline.events import emit
+from pipeline.outage import pause
+from pipeline.partitions import keep_partitions
+from writer.store import AWAY, CONNECT_TIMEOUT, reason
+
+HOUR = 3600.0  # days are made three ahead, so dozens of calls may fail
+
+
+async def keep_partitions_hourly(dsn: str, stop: asyncio.Event, every: float = HOUR) -> None:
+    """Now, and again every hour, on a connection of its own: the flushes go on meanwhile."""
+    while not stop.is_set():
+        try:
+            await _keep_partitions(dsn)
+        except AWAY as error:
+            emit("partitions.failed", reason=reason(error))
+        await pause(stop, every)
+
+
+async def _keep_partitions(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
+    try:
+        await keep_partitions(connection)
+    finally:
+        connection.terminate()
