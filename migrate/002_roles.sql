@@ -29,10 +29,3 @@ GRANT pg_read_all_stats TO grafana;   -- sizes, checkpoints, cache hits
 ALTER ROLE grafana SET statement_timeout = '10s';
 ALTER ROLE grafana SET default_transaction_read_only = on;
 ALTER ROLE api SET default_transaction_read_only = on;
-
--- The text of a statement is remembered (pg_stat_statements) and may be logged; a parameter isn't.
-CREATE FUNCTION set_password(role text, password text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE format('ALTER ROLE %I PASSWORD %L', role, password);
-END $$;
-REVOKE ALL ON FUNCTION set_password FROM PUBLIC;

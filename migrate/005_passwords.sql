@@ -1,0 +1,6 @@
+-- The text of a statement is remembered (pg_stat_statements) and may be logged; a parameter isn't.
+CREATE FUNCTION set_password(role text, password text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('ALTER ROLE %I PASSWORD %L', role, password);
+END $$;
+REVOKE ALL ON FUNCTION set_password FROM PUBLIC;
