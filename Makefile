@@ -42,10 +42,11 @@ lock: install-dev          # remake the lock files from what is asked for
 	$(compile) --no-deps local/requirements-servers.in -o local/requirements-servers.txt
 	$(compile) local/requirements-go.in -o local/requirements-go.txt
 	$(compile) local/requirements-node.in -o local/requirements-node.txt
+	$(subst 3.11.0,3.12.0,$(compile)) tests/requirements-vrl.in -o tests/requirements-vrl.txt
 
 secrets:                   # random passwords for compose.production.yaml, those that are missing
 	@mkdir -p -m 700 secrets
-	@for name in $$(sed -n 's/^  \([a-z_]*\): {file: .*password"}$$/\1/p; s/^  \([a-z_]*_key\): {file: .*api_key"}$$/\1/p' compose.production.yaml); do \
+	@for name in $$(sed -nE 's/^  ([a-z_]*): [{]file: .*(password|_key)"[}]$$/\1/p' compose.production.yaml); do \
 	  [ -s secrets/$$name ] || openssl rand -hex 24 >secrets/$$name; \
 	done; chmod 644 secrets/*; ls secrets   # readable by the containers' users; the folder is closed
 

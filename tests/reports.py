@@ -6,13 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-import asyncpg
+from tests.metric_rows import insert, points
 
 EVERY = timedelta(seconds=5)
 TICKS_A_SECOND = 48
-# What Vector's sink sends for a table of this name.
-STORE = "INSERT INTO metrics_in SELECT * FROM jsonb_populate_recordset(NULL::metrics_in, $1)"
-NOT_METRICS = {"at", "service", "instance", "event"}
 
 
 def latency(count: int, each: float) -> dict[str, float]:
@@ -28,23 +25,10 @@ def latency(count: int, each: float) -> dict[str, float]:
 
 
 def rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A `progress` event's metrics: a number, one for each statistic, or one for each label."""
+    """What Vector makes of a `progress` event."""
     common = {name: report[name] for name in ("at", "service", "instance")}
-    for name, said in report.items():
-        if name in NOT_METRICS:
-            continue
-        match said:
-            case None:
-                many: list[tuple[dict[str, str], float | None]] = []
-            case dict():
-                many = [({"stat": stat}, value) for stat, value in said.items()]
-            case list():
-                many = [({k: v for k, v in it.items() if k != "value"}, it["value"]) for it in said]
-            case _:
-                many = [({}, said)]
-        for labels, value in many:
-            if value is not None:
-                yield {**common, "name": name, "value": value, "labels": labels}
+    for name, value, labels in points(report):
+        yield {**common, "name": name, "value": value, "labels": json.loads(labels)}
 
 
 @dataclass
@@ -71,12 +55,7 @@ class Process:
 
 async def store(dsn: str, reports: Sequence[dict[str, Any]]) -> None:
     """As Vector does it, under its role."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        batch = [row for report in reports for row in rows(report)]
-        await connection.execute(STORE, json.dumps(batch))
-    finally:
-        await connection.close()
+    await insert(dsn, [row for report in reports for row in rows(report)])
 
 
 def everybody(begin: datetime, at: datetime, **wrong: dict[str, Any]) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ class Stack:
         self.project = f"tick-pipeline-test-{zlib.crc32(str(ROOT).encode()):08x}"
         self.port = free_ports(1)
         self.url = f"http://{LOOPBACK}:{self.port}"
-        self._variables = _surroundings() | {"HTTP_PORT": str(self.port)}
+        self._variables = _surroundings() | {"HTTP_PORT": str(self.port)} | _socket()
         self.settings = read_dotenv(ROOT / ".env") | self._variables
 
     @cached_property
@@ -164,6 +164,12 @@ class Stack:
 
     def _stand_ins(self) -> bool:
         return bool(docker("image", "ls", "--quiet", "--filter", f"label={STAND_IN}"))
+
+
+def _socket() -> dict[str, str]:
+    """Of the engine that runs this, for Vector."""
+    scheme, _, path = os.environ.get("DOCKER_HOST", "").partition("://")
+    return {"DOCKER_SOCKET": path} if scheme == "unix" else {}
 
 
 def _surroundings() -> dict[str, str]:

@@ -67,7 +67,7 @@ def test_vector_may_ask_docker_for_containers_and_logs_and_nothing_else(collecti
         assert docker("exec", vector, "wget", "-qO-", f"{DOCKER}/{allowed}")
     for refused in ("images/json", "info", f"containers/{bridge}/archive?path=/", "secrets"):
         assert "403" in failed(vector, f"{DOCKER}/{refused}"), refused
-    assert "403" in failed(vector, "--post-data=", f"{DOCKER}/containers/{bridge}/stop")
+    assert "405" in failed(vector, "--post-data=", f"{DOCKER}/containers/{bridge}/stop")
 
 
 def say(container: str, line: str) -> None:

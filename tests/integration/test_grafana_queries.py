@@ -146,6 +146,8 @@ async def test_the_first_error_of_an_old_process_counts_and_what_it_had_counted_
 
 
 async def test_grafana_reads_and_does_nothing_else(grafana: Grafana) -> None:
+    assert await grafana.fetchval("SHOW default_transaction_read_only") == "on"
+    assert await grafana.fetchval("SHOW statement_timeout") == "10s"
     await grafana.execute("SET default_transaction_read_only = off")
     for statement in (
         "DELETE FROM stock_prices",

@@ -1,7 +1,9 @@
 """Grafana's files agree: data source, dashboards, alert rules, mounts, and what compose passes."""
 
 import configparser
+import json
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from tests.services import ROOT
 
 MOUNTED_AT = "/etc/grafana"
 VARIABLE = re.compile(r"\$\{?(\w+)")
+CONTACT = "contact-point.yaml"  # an example, and copied by whoever wants to be told
 WIDTH = 24
 PATH_OF_A_TICK = ["generator", "bridge", "forwarder", "writer", "api"]
 WANTED_RULES = {"stage-stopped", "lag", "errors", "stream-full", "no-ticks"}
@@ -59,9 +62,17 @@ def test_the_folder_is_mounted_where_grafana_looks(
     assert provider["allowUiUpdates"] is False
 
 
+def test_the_types_are_those_of_the_image(compose: dict[str, Any]) -> None:
+    package = json.loads((ROOT / "tests/grafana/package.json").read_text())
+    version = package["dependencies"]["@grafana/schema"]
+    assert compose["services"]["grafana"]["image"] == f"grafana/grafana:{version}"
+
+
 def test_there_is_nothing_that_grafana_would_pass_over() -> None:
-    folders = {"datasources": 1, "dashboards": 1, "alerting": 1}
-    assert {p.name: len(list(p.iterdir())) for p in PROVISIONING.iterdir()} == folders
+    # The four folders that Grafana looks for.
+    folders = {"datasources": 1, "dashboards": 1, "alerting": 1, "plugins": 1}
+    files = [path for path in PROVISIONING.rglob("*.yaml") if path.name != CONTACT]
+    assert Counter(path.parent.name for path in files) == folders
     assert {path.suffix for path in PROVISIONING.rglob("*") if path.is_file()} == {".yaml"}
     assert {path.suffix for path in (GRAFANA / "dashboards").iterdir()} == {".json"}
 
@@ -95,6 +106,19 @@ def test_every_variable_in_the_files_is_passed_and_has_a_value(compose: dict[str
 def test_no_rule_has_a_dollar_sign_that_grafana_would_read_as_a_variable() -> None:
     lines = RULES.read_text().splitlines()
     assert not [line for line in lines if "$" in line and not line.startswith("#")]
+
+
+def test_who_wants_to_be_told_has_an_example_and_grafana_does_not_read_it() -> None:
+    assert not (GRAFANA / CONTACT).is_relative_to(PROVISIONING)
+    text = (GRAFANA / CONTACT).read_text()
+    assert "$" not in text
+    contact = yaml.safe_load(text)
+    [point], [policy] = contact["contactPoints"], contact["policies"]
+    assert policy["receiver"] == point["name"]
+    [receiver] = point["receivers"]
+    assert receiver["type"] == "webhook"
+    assert receiver["uid"]
+    assert receiver["settings"]["url"].startswith("https://")
 
 
 def test_dashboards_are_three_each_known_by_its_file() -> None:
@@ -174,6 +198,7 @@ def test_grafana_lives_under_a_path_that_nginx_passes_on_whole(
     assert "proxy_pass http://$grafana;" in location  # no path behind it
     for header in ("Upgrade $http_upgrade", "Connection $connection_upgrade", "Host $http_host"):
         assert f"proxy_set_header {header};" in location
+    assert not settings.getboolean("server", "enable_gzip")  # once is enough
     services = compose["services"]
     assert services["nginx"]["environment"]["GRAFANA_ADDRESS"] == "grafana:3000"
     assert "grafana" not in services["nginx"]["depends_on"]
