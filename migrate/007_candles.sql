@@ -1,8 +1,10 @@
--- One candle per stock and minute, exact, kept in the transaction that stores the ticks. Open and close go by
+-- Candles of one minute and of one hour, exact, kept in the transaction that stores the ticks. Open and close go by
 -- (timestamp, event_id), not by arrival, so late ticks and parallel writers change nothing. Candles outlive their ticks.
+-- Hours are there for averages: those of a year are 8,760 rows, where its minutes are half a million.
 CREATE TABLE candles (
     stock_name varchar(255) NOT NULL,
-    minute     timestamptz  NOT NULL,
+    minutes    smallint     NOT NULL,   -- its width: 1 or 60
+    start      timestamptz  NOT NULL,
     open       numeric      NOT NULL,
     high       numeric      NOT NULL,
     low        numeric      NOT NULL,
@@ -13,7 +15,7 @@ CREATE TABLE candles (
     first_id   bigint       NOT NULL,
     last_at    timestamptz  NOT NULL,   -- of the tick that `close` is from
     last_id    bigint       NOT NULL,
-    PRIMARY KEY (stock_name, minute)
+    PRIMARY KEY (stock_name, minutes, start)
 );
 GRANT SELECT ON candles TO api, grafana;
 
@@ -21,16 +23,22 @@ GRANT SELECT ON candles TO api, grafana;
 -- time, id and price is the first and the last tick: one pass, no sort. By array_agg(… ORDER BY …) it took twice as long.
 CREATE FUNCTION count_candles() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    INSERT INTO candles AS candle
-    SELECT stock_name, minute, first[3], high, low, last[3], sum, count, first_at, first[2]::bigint, last_at, last[2]::bigint
-    FROM (
-        SELECT stock_name, date_bin('1 minute', timestamp, 'epoch') AS minute, max(price) AS high, min(price) AS low,
-               sum(price), count(*), min(timestamp) AS first_at, max(timestamp) AS last_at, min(tick) AS first, max(tick) AS last
+    WITH minutes AS MATERIALIZED (
+        SELECT stock_name, 1 AS minutes, date_bin('1 minute', timestamp, 'epoch') AS start, min(tick) AS first, max(price) AS high,
+               min(price) AS low, max(tick) AS last, sum(price), count(*), min(timestamp) AS first_at, max(timestamp) AS last_at
         FROM (SELECT *, ARRAY[extract(epoch FROM timestamp), event_id, price] AS tick FROM inserted OFFSET 0) AS ticks
-        GROUP BY 1, 2
-    ) AS new
-    ORDER BY stock_name, minute   -- in the same order everywhere, or two writers could wait for each other
-    ON CONFLICT (stock_name, minute) DO UPDATE SET
+        GROUP BY stock_name, 3
+    ), hours AS (
+        SELECT stock_name, 60, date_bin('1 hour', start, 'epoch') AS start, min(first), max(high), min(low), max(last), sum(sum),
+               sum(count)::bigint, min(first_at), max(last_at)
+        FROM minutes
+        GROUP BY stock_name, 3
+    ), new AS (SELECT * FROM minutes UNION ALL SELECT * FROM hours)
+    INSERT INTO candles AS candle
+    SELECT stock_name, minutes, start, first[3], high, low, last[3], sum, count, first_at, first[2]::bigint, last_at, last[2]::bigint
+    FROM new
+    ORDER BY stock_name, minutes, start   -- in the same order everywhere, or two writers could wait for each other
+    ON CONFLICT (stock_name, minutes, start) DO UPDATE SET
         open     = CASE WHEN (excluded.first_at, excluded.first_id) < (candle.first_at, candle.first_id)
                         THEN excluded.open ELSE candle.open END,
         first_id = CASE WHEN (excluded.first_at, excluded.first_id) < (candle.first_at, candle.first_id)
@@ -54,14 +62,20 @@ CREATE TRIGGER count_candles AFTER INSERT ON stock_prices REFERENCING NEW TABLE 
 
 -- What was stored before. The trigger has locked the table: writers wait until this is committed, readers go on.
 SET LOCAL work_mem = '128MB';
-INSERT INTO candles
-SELECT stock_name, minute, first[3], high, low, last[3], sum, count, first_at, first[2]::bigint, last_at, last[2]::bigint
-FROM (
-    SELECT stock_name, date_bin('1 minute', timestamp, 'epoch') AS minute, max(price) AS high, min(price) AS low,
-           sum(price), count(*), min(timestamp) AS first_at, max(timestamp) AS last_at, min(tick) AS first, max(tick) AS last
+WITH minutes AS MATERIALIZED (
+    SELECT stock_name, 1 AS minutes, date_bin('1 minute', timestamp, 'epoch') AS start, min(tick) AS first, max(price) AS high,
+           min(price) AS low, max(tick) AS last, sum(price), count(*), min(timestamp) AS first_at, max(timestamp) AS last_at
     FROM (SELECT *, ARRAY[extract(epoch FROM timestamp), event_id, price] AS tick FROM stock_prices OFFSET 0) AS ticks
-    GROUP BY 1, 2
-) AS new;
+    GROUP BY stock_name, 3
+), hours AS (
+    SELECT stock_name, 60, date_bin('1 hour', start, 'epoch') AS start, min(first), max(high), min(low), max(last), sum(sum),
+           sum(count)::bigint, min(first_at), max(last_at)
+    FROM minutes
+    GROUP BY stock_name, 3
+), new AS (SELECT * FROM minutes UNION ALL SELECT * FROM hours)
+INSERT INTO candles
+SELECT stock_name, minutes, start, first[3], high, low, last[3], sum, count, first_at, first[2]::bigint, last_at, last[2]::bigint
+FROM new;
 
 -- Every stock that ever was, in one look into the index each.
 CREATE OR REPLACE FUNCTION stock_names() RETURNS SETOF text LANGUAGE sql STABLE AS $$

@@ -39,7 +39,7 @@ CREATE FUNCTION make_partitions(first date, last date) RETURNS bigint LANGUAGE s
 CREATE FUNCTION first_day_kept() RETURNS date LANGUAGE sql STABLE AS $$
     SELECT least(utc_day(now()), utc_day(max(newest.last_at))) - (SELECT days FROM retention)
     FROM stock_names() AS stock CROSS JOIN LATERAL (
-        SELECT last_at FROM candles WHERE stock_name = stock ORDER BY minute DESC LIMIT 1
+        SELECT last_at FROM candles WHERE stock_name = stock AND minutes = 1 ORDER BY start DESC LIMIT 1
     ) AS newest
 $$;
 
