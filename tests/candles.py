@@ -29,15 +29,18 @@ class Candle(NamedTuple):
     last_id: int
 
 
-Candles = dict[tuple[str, datetime], Candle]
+Candles = dict[tuple[str, int, datetime], Candle]
+"""By stock, width in minutes, and start."""
 
 
 def expected(ticks: Iterable[Tick]) -> Candles:
     """By brute force: every tick once, in whatever order they are given."""
-    minutes = defaultdict(list)
+    grouped = defaultdict(list)
     for tick in set(ticks):
-        minutes[tick.stock_name, tick.timestamp.replace(second=0, microsecond=0)].append(tick)
-    return {key: _candle(of_minute) for key, of_minute in minutes.items()}
+        minute = tick.timestamp.replace(second=0, microsecond=0)
+        grouped[tick.stock_name, 1, minute].append(tick)
+        grouped[tick.stock_name, 60, minute.replace(minute=0)].append(tick)
+    return {key: _candle(together) for key, together in grouped.items()}
 
 
 def _candle(ticks: list[Tick]) -> Candle:
@@ -53,4 +56,4 @@ def _candle(ticks: list[Tick]) -> Candle:
 
 async def candles(connection: "asyncpg.Connection[asyncpg.Record]") -> Candles:
     rows = await connection.fetch("SELECT * FROM candles")
-    return {(name, minute): Candle(*rest) for name, minute, *rest in rows}
+    return {(name, minutes, start): Candle(*rest) for name, minutes, start, *rest in rows}

@@ -20,7 +20,9 @@ from writer.store import TickStore
 
 BEGIN_MS = int((datetime.now(UTC) - timedelta(minutes=3)).timestamp() * 1000)
 # As the table computes it, and as PostgreSQL does it over the ticks themselves.
-FROM_CANDLES = "SELECT (sum(sum) / sum(count))::text FROM candles WHERE stock_name = $1"
+FROM_CANDLES = """
+SELECT (sum(sum) / sum(count))::text FROM candles WHERE stock_name = $1 AND minutes = $2
+"""
 FROM_TICKS = "SELECT avg(price)::text FROM stock_prices WHERE stock_name = $1"
 
 prices = st.builds(
@@ -86,8 +88,9 @@ async def holds(postgres: Database, stored: list[Tick]) -> None:
         key: tuple(map(str, it)) for key, it in expected(stored).items()
     }
     for name in {tick.stock_name for tick in stored}:
-        average = await connection.fetchval(FROM_CANDLES, name)
-        assert average == await connection.fetchval(FROM_TICKS, name)
+        average = await connection.fetchval(FROM_TICKS, name)
+        for minutes in (1, 60):
+            assert await connection.fetchval(FROM_CANDLES, name, minutes) == average
 
 
 async def test_the_writer_may_not_change_a_candle(postgres: Database) -> None:
@@ -106,4 +109,4 @@ async def test_the_writer_may_not_change_a_candle(postgres: Database) -> None:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await writer.execute(forbidden)
     await writer.close()
-    assert len(await candles(postgres.connection)) == 1
+    assert len(await candles(postgres.connection)) == 2
