@@ -87,6 +87,7 @@ async def outside(system: Target) -> AsyncIterator[Outside]:
         there = Outside(system, http, feed, Market(redis))
         yield there
         await there.sql("DELETE FROM stock_prices WHERE starts_with(stock_name, $1)", PREFIX)
+        await there.sql("DELETE FROM candles WHERE starts_with(stock_name, $1)", PREFIX)
 
 
 def in_us(timestamp: str) -> int:

@@ -153,6 +153,7 @@ async def test_a_tick_by_a_clock_that_is_ahead_is_in_a_history_without_an_end(
         await expect(page.locator("#average")).to_have_text("5.25")
     finally:
         await owner.execute("DELETE FROM stock_prices WHERE stock_name = 'AHEAD'")
+        await owner.execute("DELETE FROM candles WHERE stock_name = 'AHEAD'")
         await owner.close()
 
 

@@ -22,6 +22,14 @@ SELECT at, stock, 'NYSE', 100 + extract(second FROM at),
 FROM generate_series($1::timestamptz, $2, '1 second') AS at,
      unnest($3::text[]) WITH ORDINALITY AS stocks (stock)
 """
+BY_TICK = """
+SELECT date_bin($3, timestamp, 'epoch') AS time,
+       (array_agg(price ORDER BY timestamp))[1]::float8 AS open, max(price)::float8 AS high,
+       min(price)::float8 AS low, (array_agg(price ORDER BY timestamp DESC))[1]::float8 AS close,
+       count(*) AS volume
+FROM stock_prices WHERE stock_name = 'TSLA' AND timestamp BETWEEN $1 AND $2
+GROUP BY 1 ORDER BY 1
+"""
 
 
 @pytest.fixture
@@ -112,6 +120,20 @@ async def test_what_panels_show_is_what_was_reported(
     assert set(await series("pipeline: 44 Bulk-insert latency")) == {"p50", "p95", "p99", "max"}
     assert set((await series("pipeline: 51 Requests"))["200"]) == {1}
     assert set((await series("market: 2 Ticks"))["O'NE"][1:-1]) == {1}
+
+
+async def test_long_steps_come_from_candles_and_say_the_same(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    since = seen.since.replace(second=0)
+    await filled(postgres, Range(since, seen.until, "10s"))
+    by_tick = await grafana.fetch(BY_TICK, since, seen.until, timedelta(minutes=5))
+    asked = "SELECT * FROM price_candles('TSLA', $1, $2, $3) ORDER BY 1"
+    assert await grafana.fetch(asked, since, seen.until, timedelta(minutes=5)) == by_tick
+    asked = "SELECT price FROM prices_at(ARRAY['TSLA'], $1, $2, $3) ORDER BY time"
+    closes = [(row["close"],) for row in by_tick]
+    found = await grafana.fetch(asked, since, seen.until, timedelta(minutes=5))
+    assert [tuple(row) for row in found] == closes
 
 
 async def test_a_clock_that_steps_back_counts_nothing_twice(
