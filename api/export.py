@@ -4,122 +4,170 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.candles import average
 from api.database import Busy, Connection, Database, SlowQuery
-from api.queries import close_range, price_json, prices
-from api.ranges import AskedRange, Position, TimeRange, rfc3339, write_cursor
+from api.formats import Format
+from api.freshness import caching, etag
+from api.queries import Page, close_range, next_day, page
+from api.ranges import AskedRange, Position, TimeRange, described, write_cursor
 from api.requests import wants_body
 from pipeline.outage import Outage
 
-# Rows of one query; a page of so many isn't a long answer. With 500 a long one takes a sixth more
-# time, with more all other requests wait longer: this process does one chunk after the other.
-CHUNK = 1000
+# Rows of one query: half a megabyte, which is all that an answer has in memory. A page of so many
+# isn't a long answer.
+CHUNK = 5000
 PATIENCE = 30.0  # seconds for a reader to take a chunk, and for an answer under way to get the next
+CSV_HEAD = b"timestamp,exchange_name,price,id\n"
 
 
 class SlowReader(Exception):
     """It would never end."""
 
 
-class PriceExport(Response):
-    """The first rows are read before the status is sent, so what fails there is answered properly.
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for: all of the range, without a limit."""
 
-    A failure after that breaks the connection off: what was sent must not look complete. Each
-    chunk is asked for behind the last row of the one before, so no reader, however slow, holds a
-    connection or a transaction. Ticks are only ever added, so none that was there is missed.
+    stock_name: str
+    asked: AskedRange
+    form: Format = Format.JSON
+    backwards: bool = False
+    after: Position | None = None
+    limit: int = sys.maxsize
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An answer that can be given: the range as it was used, and its first rows."""
+
+    part: TimeRange
+    until: Position
+    first: Page
+    tag: str | None
+
+
+class PriceExport(Response):
+    """A failure after the status breaks the connection off: what was sent must not look complete.
+
+    Each chunk is asked for behind the last row of the one before, so no reader, however slow,
+    holds a connection or a transaction. Ticks are only ever added, so none that was there is
+    missed.
     """
 
-    media_type = "application/json"
-
-    def __init__(
-        self,
-        database: Database,
-        stock_name: str,
-        asked: AskedRange,
-        after: Position | None = None,
-        limit: int | None = None,
-    ) -> None:
+    def __init__(self, database: Database, wanted: Wanted, opened: Opened) -> None:
         self.status_code = 200
         self.background = None
-        self.init_headers()
+        self.media_type = wanted.form.media_type
+        headers = {"Cache-Control": caching(wanted.asked, datetime.now(UTC)), "Vary": "Accept"}
+        self.init_headers(headers | ({"ETag": opened.tag} if opened.tag else {}))
         self._database = database
-        self._stock_name = stock_name
-        self._asked = asked
-        self._after = max(after, asked.before_start) if after else asked.before_start
-        self._limit = limit or sys.maxsize
-        self._started = False
+        self._wanted = wanted
+        self._opened = opened
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
             if wants_body(scope):
-                await self._stream(send)
-            else:
-                await self._only_head(send)
+                async for piece in self._pieces():
+                    await _write(send, piece)
+            await send({"type": "http.response.body", "body": b""})
         except (Outage, Busy, SlowQuery, SlowReader):
-            if not self._started:
-                raise
-            # The server breaks the connection off when an answer has no end.
-
-    async def _only_head(self, send: Send) -> None:
-        async with self._database.connection() as connection:
-            await close_range(connection, self._stock_name, self._asked)
-        await self._start(send)
-        await send({"type": "http.response.body", "body": b""})
-
-    async def _stream(self, send: Send) -> None:
-        async for piece in self._pieces():
-            if not self._started:
-                await self._start(send)
-            await _write(send, piece)
-        await send({"type": "http.response.body", "body": b""})
+            pass  # the server breaks the connection off when an answer has no end
 
     async def _pieces(self) -> AsyncIterator[bytes]:
-        left, size = self._limit, _size(self._limit)
-        async with self._first_turn() as connection:
-            part = await close_range(connection, self._stock_name, self._asked)
-            rows = await prices(connection, self._stock_name, part.end, self._after, size)
-        yield self._head(part) + price_json(rows[:left])
-        while len(rows) == size <= left:
-            left -= size
-            size = _size(left)
-            after = Position(rows[-1]["timestamp"], rows[-1]["event_id"])
-            async with self._database.for_piece(PATIENCE) as connection:
-                rows = await prices(connection, self._stock_name, part.end, after, size)
-            if rows:
-                yield b"," + price_json(rows[:left])
-        next_cursor = write_cursor(rows[left - 1]["event_id"]) if len(rows) > left else None
-        yield b'],"next_cursor":%b}' % orjson.dumps(next_cursor)
+        form = self._wanted.form
+        between = b"" if form is Format.JSON else b"\n"
+        yield self._head()
+        left, last = self._wanted.limit, None
+        async for found in self._pages():
+            if last and form is Format.JSON:
+                yield b","
+            yield found.lines + between
+            left, last = left - found.rows, found.last
+        if form is Format.JSON:
+            more = last if last and not left and await self._is_followed(last) else None
+            cursor = write_cursor(more.event_id) if more else None
+            yield b'],"next_cursor":%b}' % orjson.dumps(cursor)
 
-    def _first_turn(self) -> AbstractAsyncContextManager[Connection]:
-        return self._database.connection() if self._limit <= CHUNK else self._database.for_piece()
-
-    async def _start(self, send: Send) -> None:
-        self._started = True
-        head = {"status": self.status_code, "headers": self.raw_headers}
-        await send({"type": "http.response.start", **head})
-
-    def _head(self, part: TimeRange) -> bytes:
-        opened = orjson.dumps(described(self._stock_name, part))
+    def _head(self) -> bytes:
+        match self._wanted.form:
+            case Format.CSV:
+                return CSV_HEAD
+            case Format.NDJSON:
+                return b""
+        opened = orjson.dumps(described(self._wanted.stock_name, self._opened.part))
         return opened.removesuffix(b"}") + b',"prices":['
 
+    async def _pages(self) -> AsyncIterator[Page]:
+        found, left = self._opened.first, self._wanted.limit
+        while found.last:
+            yield found
+            left -= found.rows
+            if not left:
+                return
+            async with self._database.for_piece(PATIENCE) as connection:
+                found = await next_page(
+                    connection, self._wanted, (found.last, self._opened.until), min(left, CHUNK)
+                )
 
-def described(stock_name: str, part: TimeRange) -> dict[str, str | None]:
-    """What every answer about a range begins with: the range that was used."""
-    return {
-        "stock_name": stock_name,
-        "start_time": rfc3339(part.start) if part.start else None,
-        "end_time": rfc3339(part.end),
-        "note": part.note,
-    }
+    async def _is_followed(self, last: Position) -> bool:
+        async with self._database.for_piece(PATIENCE) as connection:
+            part = (last, self._opened.until)
+            return bool((await next_page(connection, self._wanted, part, 1)).rows)
 
 
-def _size(left: int) -> int:
-    """Rows to ask for. The last of them, where it ends a page, only says that there is a next."""
-    return left + 1 if left <= CHUNK else CHUNK
+async def open_export(database: Database, wanted: Wanted, *, whole: bool = True) -> Opened:
+    """Reads the first rows, so what fails is answered properly; raises UnknownStock.
+
+    Without `whole`, for a HEAD, it is one row.
+    """
+    async with _first_turn(database, wanted) as connection:
+        part = await close_range(connection, wanted.stock_name, wanted.asked)
+        begin, until = part.bounds
+        if wanted.backwards:
+            begin, until = until, begin
+        if wanted.after:
+            begin = (min if wanted.backwards else max)(begin, wanted.after)
+        first = await next_page(connection, wanted, (begin, until), 1)
+        tag = None
+        if wanted.asked.end and wanted.asked.end <= datetime.now(UTC) and not wanted.backwards:
+            # Ticks are only added, and dropped from the beginning.
+            _, count = await average(connection, wanted.stock_name, part)
+            tag = etag(wanted, count, first.last)
+        if whole and first.last:
+            limit = min(wanted.limit, CHUNK)
+            first = await next_page(connection, wanted, (begin, until), limit)
+    return Opened(part, until, first, tag)
+
+
+async def next_page(
+    connection: Connection, wanted: Wanted, part: tuple[Position, Position], limit: int
+) -> Page:
+    """The next rows between two positions, all of one day; empty only if there are no more."""
+    form = (wanted.form.separator, wanted.form.value)
+    after, until = part
+    backwards = wanted.backwards
+    while day := await next_day(connection, wanted.stock_name, after, backwards=backwards):
+        begin, end = day
+        end = max(end, until) if backwards else min(end, until)
+        if begin == end or (begin < end) == backwards:
+            break
+        found = await page(connection, wanted.stock_name, (begin, end), limit, form)
+        if found.rows:
+            return found
+        after = end
+    return Page(b"", 0, None)
+
+
+def _first_turn(database: Database, wanted: Wanted) -> AbstractAsyncContextManager[Connection]:
+    return database.connection() if wanted.limit <= CHUNK else database.for_piece()
 
 
 async def _write(send: Send, piece: bytes) -> None:

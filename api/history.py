@@ -1,27 +1,35 @@
 """The routes about prices: what the table knows."""
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.responses import Response
 
+from api import candles as candle_queries
 from api import queries, shapes
+from api.candle_answer import candle_answer
 from api.database import Database
-from api.export import PriceExport, described
+from api.export import PriceExport, Wanted, open_export
+from api.formats import LINES, Digits, as_json, chosen
+from api.freshness import caching, etag, matches
 from api.neighbours import database
 from api.parameters import (
     NO_PARAMETERS,
+    CandleQuery,
     Named,
+    NamedCandles,
     NamedPage,
     NamedRange,
     PageQuery,
     RangeQuery,
 )
 from api.problems import documented
-from api.ranges import parse_range, read_cursor
+from api.ranges import AskedRange, described, parse_range, read_place
+from api.requests import wants_body
 
 router = APIRouter(
     prefix="/api",
@@ -32,32 +40,65 @@ router = APIRouter(
 StockName = Annotated[str, Path(description="as published, case-sensitive", examples=["TSLA"])]
 Data = Annotated[Database, Depends(database)]
 
+_TABLES = {
+    "text/csv": {"schema": {"type": "string"}},
+    LINES: {"schema": {"type": "string", "description": "a JSON object a line"}},
+}
 
-def _answers(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+
+def _answers(model: type[BaseModel], *, tables: bool = False) -> dict[int | str, dict[str, Any]]:
     """Shapes for the documentation only: these bodies are written by hand, digit for digit."""
     problems = documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
-    return {200: {"model": model}, **problems}
+    found: dict[str, Any] = {"model": model, "description": "Found"}
+    if tables:
+        found["content"] = _TABLES
+    return {200: found, 304: {"description": "As the ETag of If-None-Match says"}, **problems}
 
 
 def _json(body: bytes) -> Response:
     return Response(body, media_type="application/json")
 
 
+def _fresh(request: Request, asked: AskedRange, answer: Response, tag: str | None) -> Response:
+    """The answer, or 304 for who has it already."""
+    answer.headers["Cache-Control"] = caching(asked, datetime.now(UTC))
+    answer.headers["Vary"] = "Accept"
+    if not tag:
+        return answer
+    answer.headers["ETag"] = tag
+    if not matches(request.headers.get("If-None-Match"), tag):
+        return answer
+    kept = {name: answer.headers[name] for name in ("Cache-Control", "Vary", "ETag")}
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=kept)
+
+
+def _tag(asked: AskedRange, body: bytes) -> str | None:
+    return etag(body) if asked.end and asked.end <= datetime.now(UTC) else None
+
+
 @router.get(
     "/prices/{stock_name:path}",
     summary="All prices of a stock in a range",
-    responses=_answers(shapes.Prices),
+    responses=_answers(shapes.Prices, tables=True),
 )
 async def prices(
-    stock_name: StockName, query: Annotated[PageQuery, Query()], data: Data
+    stock_name: StockName, query: Annotated[PageQuery, Query()], data: Data, request: Request
 ) -> Response:
     """Oldest first, streamed, however many they are; in pages with `limit`.
 
     An answer that can't be completed is broken off: it never ends as if it were whole.
     """
-    after = read_cursor(query.cursor) if query.cursor else None
     asked = parse_range(query.start_time, query.end_time)
-    return PriceExport(data, stock_name, asked, after, query.limit)
+    wanted = Wanted(
+        stock_name,
+        asked,
+        chosen(query.format, request.headers.get("Accept")),
+        backwards=query.order == "desc",
+        after=read_place(query.cursor) if query.cursor else None,
+        limit=query.limit or Wanted.limit,
+    )
+    opened = await open_export(data, wanted, whole=wants_body(request.scope))
+    return _fresh(request, asked, PriceExport(data, wanted, opened), opened.tag)
 
 
 @router.get(
@@ -66,15 +107,35 @@ async def prices(
     responses=_answers(shapes.Average),
 )
 async def average(
-    stock_name: StockName, query: Annotated[RangeQuery, Query()], data: Data
+    stock_name: StockName, query: Annotated[RangeQuery, Query()], data: Data, request: Request
 ) -> Response:
-    """The exact mean of all prices in the range, each counted once."""
+    """The exact mean of all prices in the range, each counted once.
+
+    Of days whose prices are no longer kept it counts whole minutes.
+    """
     asked = parse_range(query.start_time, query.end_time)
     async with data.for_range() as connection:
         part = await queries.close_range(connection, stock_name, asked)
-        value, count = await queries.average(connection, stock_name, part)
-    fragment = orjson.Fragment(value or b"null")
-    return _json(orjson.dumps({**described(stock_name, part), "average": fragment, "count": count}))
+        value, count = await candle_queries.average(connection, stock_name, part)
+    exact = value and Digits(value)
+    body = as_json({**described(stock_name, part), "average": exact, "count": count})
+    return _fresh(request, asked, _json(body), _tag(asked, body))
+
+
+@router.get(
+    "/candles/{stock_name:path}",
+    summary="Open, high, low and close of a stock in a range",
+    responses=_answers(shapes.Candles, tables=True),
+)
+async def candles(
+    stock_name: StockName, query: Annotated[CandleQuery, Query()], data: Data, request: Request
+) -> Response:
+    """Candles that begin in the range, oldest first; also of days whose prices are gone."""
+    asked = parse_range(query.start_time, query.end_time)
+    form = chosen(query.format, request.headers.get("Accept"))
+    body = await candle_answer(data, stock_name, asked, query, form)
+    answer = Response(body, media_type=form.media_type)
+    return _fresh(request, asked, answer, _tag(asked, body))
 
 
 @router.get(
@@ -105,19 +166,37 @@ async def latest(stock_name: StockName, data: Data) -> Response:
 
 
 @router.get(
-    "/prices", summary="All prices, of a stock of any name", responses=_answers(shapes.Prices)
+    "/prices",
+    summary="All prices, of a stock of any name",
+    responses=_answers(shapes.Prices, tables=True),
 )
-async def prices_by_name(query: Annotated[NamedPage, Query()], data: Data) -> Response:
+async def prices_by_name(
+    query: Annotated[NamedPage, Query()], data: Data, request: Request
+) -> Response:
     """As /api/prices/{stock_name}, which can't be asked for names such as `..`."""
-    return await prices(query.stock_name, query, data)
+    return await prices(query.stock_name, query, data, request)
 
 
 @router.get(
     "/average", summary="Average, of a stock of any name", responses=_answers(shapes.Average)
 )
-async def average_by_name(query: Annotated[NamedRange, Query()], data: Data) -> Response:
+async def average_by_name(
+    query: Annotated[NamedRange, Query()], data: Data, request: Request
+) -> Response:
     """As /api/average/{stock_name}, which can't be asked for names such as `..`."""
-    return await average(query.stock_name, query, data)
+    return await average(query.stock_name, query, data, request)
+
+
+@router.get(
+    "/candles",
+    summary="Candles, of a stock of any name",
+    responses=_answers(shapes.Candles, tables=True),
+)
+async def candles_by_name(
+    query: Annotated[NamedCandles, Query()], data: Data, request: Request
+) -> Response:
+    """As /api/candles/{stock_name}, which can't be asked for names such as `..`."""
+    return await candles(query.stock_name, query, data, request)
 
 
 @router.get(

@@ -1,11 +1,14 @@
 """Parameters: what may stand behind the ? of an address; anything else is refused."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.formats import Format
 from api.ranges import MAX_LIMIT
+
+MAX_CANDLES = 10_000
 
 _TIME = """RFC 3339 with an offset, or seconds since 1970 (fractions too).
 A time without an offset is read as UTC, and `note` in the answer says so."""
@@ -37,7 +40,28 @@ class PageQuery(RangeQuery):
         None, ge=1, le=MAX_LIMIT, description="prices in one answer; missing: all of them"
     )
     cursor: str | None = Field(
+        None,
+        description="`next_cursor` of the page before, or the `id` that it ended with; all else as"
+        " it was asked then",
+    )
+    order: Literal["asc", "desc"] = Field("asc", description="oldest or newest first")
+    format: Format | None = Field(
+        None, description="missing: what `Accept` likes best of the three, or JSON"
+    )
+
+
+class CandleQuery(RangeQuery):
+    """A page has at most `limit` candles, and fewer where there were times without ticks."""
+
+    interval: Literal["1m", "5m", "15m", "1h", "1d"] = Field(
+        "1m", description="width of a candle; hours and days are those of UTC"
+    )
+    limit: int = Field(1000, ge=1, le=MAX_CANDLES, description="candles in one answer")
+    cursor: str | None = Field(
         None, description="`next_cursor` of the page before; all else as it was asked then"
+    )
+    format: Format | None = Field(
+        None, description="missing: what `Accept` likes best of the three, or JSON"
     )
 
 
@@ -50,6 +74,10 @@ class NamedRange(RangeQuery, Named):
 
 
 class NamedPage(PageQuery, Named):
+    pass
+
+
+class NamedCandles(CandleQuery, Named):
     pass
 
 

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from pipeline.tick import SEQUENCE_BITS, TIME_BITS
+
 MAX_LIMIT = 100_000
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
 _LONGEST = 64  # characters of a time; the longest sensible one has 35
 
+_ENTRY_ID = re.compile(r"([0-9]{1,15})-([0-9]{1,9})")
 _EPOCH_SECONDS = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
 # RFC 3339, and what people and forms write instead: a blank for the T, no seconds, the date alone.
 # A blank before the offset is a plus sign that a query string turned into one.
@@ -54,6 +58,11 @@ class TimeRange:
     end: datetime
     note: str | None = None
 
+    @property
+    def bounds(self) -> tuple[Position, Position]:
+        """Every tick in the range is between the two."""
+        return Position(self.start or BEGINNING, -1), Position(self.end, -1)
+
 
 @dataclass(frozen=True)
 class AskedRange:
@@ -63,17 +72,12 @@ class AskedRange:
     end: datetime | None
     note: str | None = None
 
-    @property
-    def before_start(self) -> Position:
-        """Every tick in the range comes after it."""
-        return Position(self.start or BEGINNING, -1)
-
     def closed(self, now: datetime, newest: datetime) -> TimeRange:
         """Without an end it is all there is: by a clock ahead of ours, that is more than until now.
 
         So is a start in the future, which makes an empty range and no mistake.
         """
-        end = self.end or max(now, newest + _MICROSECOND, self.start or now)
+        end = self.end or max(now, newest + MICROSECOND, self.start or now)
         return TimeRange(self.start, end, self.note)
 
 
@@ -113,7 +117,7 @@ def _from_epoch(sign: str, seconds: str, fraction: str | None) -> Moment:
     total = int(seconds) * 1_000_000 + microseconds
     total = -total if sign else total + more
     try:
-        return Moment(_EPOCH + total * _MICROSECOND)
+        return Moment(EPOCH + total * MICROSECOND)
     except OverflowError:
         raise ValueError(
             "is outside the years 1 to 9999: epoch times are in seconds, not milliseconds"
@@ -151,28 +155,47 @@ def _microseconds(fraction: str | None) -> tuple[int, int]:
     return int(digits[:6]), int(bool(digits[6:].strip("0")))
 
 
-def write_cursor(event_id: int) -> str:
-    """Opaque to its reader: what comes after this tick is the next page."""
-    return urlsafe_b64encode(event_id.to_bytes(8, "big")).rstrip(b"=").decode()
+def write_cursor(number: int) -> str:
+    """Opaque to its reader: what comes after the tick, or from the second on, is the next page."""
+    return urlsafe_b64encode(number.to_bytes(8, "big")).rstrip(b"=").decode()
 
 
-def read_cursor(text: str) -> Position:
+def read_cursor(text: str) -> int:
     """Raises InvalidParameters for anything that write_cursor didn't make."""
-    event_id = -1
+    number = -1
     try:
-        event_id = int.from_bytes(urlsafe_b64decode(text + "="), "big")
-        genuine = write_cursor(event_id) == text
+        number = int.from_bytes(urlsafe_b64decode(text + "="), "big")
+        genuine = write_cursor(number) == text
     except (ValueError, OverflowError):
         genuine = False
-    if not genuine or event_id >> 63:
+    if not genuine or number >> 63:
         raise InvalidParameters({"cursor": "is not a cursor that this api gave"})
-    return position(event_id)
+    return number
+
+
+def read_place(text: str) -> Position:
+    """A cursor, or the id of a tick, which lines without a cursor end with."""
+    if match := _ENTRY_ID.fullmatch(text):
+        ms, sequence = int(match[1]), int(match[2])
+        if not ms >> TIME_BITS and not sequence >> SEQUENCE_BITS:
+            return position(ms << SEQUENCE_BITS | sequence)
+    return position(read_cursor(text))
+
+
+def described(stock_name: str, part: TimeRange) -> dict[str, str | None]:
+    """What every answer about a range begins with: the range that was used."""
+    return {
+        "stock_name": stock_name,
+        "start_time": rfc3339(part.start) if part.start else None,
+        "end_time": rfc3339(part.end),
+        "note": part.note,
+    }
 
 
 def position(event_id: int) -> Position:
     """Where the writer put the tick with this id."""
     ms, sequence = event_id >> 20, event_id & 0xFFFFF
-    return Position(_EPOCH + timedelta(milliseconds=ms, microseconds=sequence >> 10), event_id)
+    return Position(EPOCH + timedelta(milliseconds=ms, microseconds=sequence >> 10), event_id)
 
 
 def rfc3339(at: datetime) -> str:

@@ -58,8 +58,27 @@ class _OfARange(BaseModel):
 
 
 class Prices(_OfARange):
-    prices: list[PricePoint] = Field(description="oldest first")
+    prices: list[PricePoint] = Field(description="oldest first, unless asked otherwise")
     next_cursor: str | None = Field(description="with `limit`: where the next page begins, if any")
+
+
+class Candle(BaseModel):
+    start_time: Instant
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    average: Price = Field(description="exact, of all its prices, with PostgreSQL's digits")
+    count: int = Field(description="prices in it", examples=[190])
+
+
+class Candles(_OfARange):
+    interval: str = Field(examples=["1m"])
+    candles: list[Candle] = Field(
+        description="oldest first, those that begin in the range; none where there were no ticks,"
+        " and the newest may still grow"
+    )
+    next_cursor: str | None = Field(description="where the next page begins, if there are more")
 
 
 class Average(_OfARange):

@@ -12,8 +12,8 @@ LANGUAGE sql STABLE AS $$
          LIMIT 1)
         UNION ALL
         (SELECT close::float8 FROM candles
-         WHERE step >= '1 minute' AND stock_name = stock AND minute >= begin AND minute < begin + step
-         ORDER BY minute DESC
+         WHERE step >= '1 minute' AND stock_name = stock AND minutes = 1 AND start >= begin AND start < begin + step
+         ORDER BY start DESC
          LIMIT 1)
     ) AS newest
 $$;
@@ -28,9 +28,10 @@ LANGUAGE sql STABLE AS $$
     WHERE step < '1 minute' AND stock_name = stock AND timestamp BETWEEN since AND until
     GROUP BY 1
     UNION ALL
-    SELECT date_bin(step, minute, 'epoch'), (array_agg(open ORDER BY minute))[1], max(high), min(low),
-           (array_agg(close ORDER BY minute DESC))[1], sum(count)::bigint
+    SELECT date_bin(step, start, 'epoch'), (array_agg(open ORDER BY start))[1], max(high), min(low),
+           (array_agg(close ORDER BY start DESC))[1], sum(count)::bigint
     FROM candles
-    WHERE step >= '1 minute' AND stock_name = stock AND minute BETWEEN date_bin('1 minute', since, 'epoch') AND until
+    WHERE step >= '1 minute' AND stock_name = stock AND start BETWEEN date_bin('1 minute', since, 'epoch') AND until
+      AND minutes = CASE WHEN step >= '1 hour' THEN 60 ELSE 1 END
     GROUP BY 1
 $$;

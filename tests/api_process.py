@@ -142,7 +142,7 @@ async def locked(postgres: Database) -> AsyncIterator[None]:
     locker = await asyncpg.connect(postgres.owner_dsn)
     try:
         async with locker.transaction():
-            await locker.execute("LOCK TABLE stock_prices IN ACCESS EXCLUSIVE MODE")
+            await locker.execute("LOCK TABLE stock_prices, candles IN ACCESS EXCLUSIVE MODE")
             yield
     finally:
         await locker.close()

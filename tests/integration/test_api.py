@@ -189,9 +189,11 @@ async def test_the_documentation_is_complete_and_runs_nothing_inline(api: Api) -
     assert set(described["paths"]) == {
         "/api/prices/{stock_name}",
         "/api/average/{stock_name}",
+        "/api/candles/{stock_name}",
         "/api/latest/{stock_name}",
         "/api/prices",
         "/api/average",
+        "/api/candles",
         "/api/latest",
         "/api/stocks",
         "/api/status",
@@ -199,8 +201,9 @@ async def test_the_documentation_is_complete_and_runs_nothing_inline(api: Api) -
         "/api/health/ready",
     }
     errors = described["paths"]["/api/prices/{stock_name}"]["get"]["responses"]
-    assert {code: list(each["content"]) for code, each in errors.items()} == {
-        "200": ["application/json"],
+    assert {code: sorted(each.get("content", ())) for code, each in errors.items()} == {
+        "200": ["application/json", "application/x-ndjson", "text/csv"],
+        "304": [],
         **{code: ["application/problem+json"] for code in ("404", "422", "503")},
     }
     page = (await api.get("/api/docs")).body.decode()

@@ -23,7 +23,9 @@ from tests.services import StartService
 from tests.waiting import wait_until
 
 API_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'api'"
-ROWS_READ = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'stock_prices'"
+ROWS_READ = (
+    "SELECT sum(idx_tup_read)::int FROM pg_stat_user_indexes WHERE relname LIKE 'stock_prices%'"
+)
 
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 9, 10, 11])

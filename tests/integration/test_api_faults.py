@@ -158,6 +158,7 @@ async def test_a_table_that_somebody_holds_makes_no_status_wait(
 async def test_a_bug_is_logged_once_and_shows_the_client_nothing(
     service: StartService, own_postgres: PostgresServer
 ) -> None:
+    await owner_runs(own_postgres, LONG)
     await owner_runs(own_postgres, "ALTER TABLE stock_prices RENAME price TO cost")
     async with running_api(service, POSTGRES_DSN=own_postgres.dsn("api")) as api:
         answer = await api.get("/api/stocks")
