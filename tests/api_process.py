@@ -73,9 +73,11 @@ class Api:
         async with self.open(address, method) as response:
             return Answer(response.status, response.headers, await response.read())
 
-    def open(self, address: str, method: str = "GET") -> Any:
+    def open(
+        self, address: str, method: str = "GET", headers: Mapping[str, str] | None = None
+    ) -> Any:
         """The response without its body, for `async with`: leaving early leaves the api, too."""
-        return self._session.request(method, URL(address, encoded=True))
+        return self._session.request(method, URL(address, encoded=True), headers=headers)
 
 
 def start_api(start: StartService, **environment: object) -> tuple[Service, int]:
