@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from api.formats import Format
 from api.ranges import MAX_LIMIT
@@ -13,6 +13,29 @@ MAX_CANDLES = 10_000
 _TIME = """RFC 3339 with an offset, or seconds since 1970 (fractions too).
 A time without an offset is read as UTC, and `note` in the answer says so."""
 
+# What isn't documented may be read as well, such as a blank for the T.
+Time = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "string", "pattern": r"^-?[0-9]{1,10}(\.[0-9]{1,9})?$"},
+                {"type": "string", "maxLength": 0},
+            ]
+        }
+    ),
+]
+
+# base64url of eight bytes: a tick's id, below 2^63, or a candle's second.
+_ID_CURSOR = "[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]"
+_SECOND_CURSOR = "AAAA[A-H][A-Za-z0-9_-]{5}[AEIMQUYcgkosw048]"
+_ENTRY_ID = "[0-9]{1,12}-[0-9]{1,6}"
+
+
+def _pattern(*alternatives: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(alternatives)})?$"})
+
 
 class Parameters(BaseModel):
     """A misspelt parameter is refused: ignored, it would quietly ask for something else."""
@@ -21,12 +44,12 @@ class Parameters(BaseModel):
 
 
 class RangeQuery(Parameters):
-    start_time: str | None = Field(
+    start_time: Time | None = Field(
         None,
         description=f"{_TIME} Ticks at this time are in. Missing: from the beginning.",
         examples=["2026-11-24T08:00:00Z"],
     )
-    end_time: str | None = Field(
+    end_time: Time | None = Field(
         None,
         description=f"{_TIME} Ticks at this time are out. Missing: all there is.",
         examples=["1795510800.5"],
@@ -39,7 +62,7 @@ class PageQuery(RangeQuery):
     limit: int | None = Field(
         None, ge=1, le=MAX_LIMIT, description="prices in one answer; missing: all of them"
     )
-    cursor: str | None = Field(
+    cursor: Annotated[str, _pattern(_ID_CURSOR, _ENTRY_ID)] | None = Field(
         None,
         description="`next_cursor` of the page before, or the `id` that it ended with; all else as"
         " it was asked then",
@@ -57,7 +80,7 @@ class CandleQuery(RangeQuery):
         "1m", description="width of a candle; hours and days are those of UTC"
     )
     limit: int = Field(1000, ge=1, le=MAX_CANDLES, description="candles in one answer")
-    cursor: str | None = Field(
+    cursor: Annotated[str, _pattern(_SECOND_CURSOR)] | None = Field(
         None, description="`next_cursor` of the page before; all else as it was asked then"
     )
     format: Format | None = Field(
