@@ -60,8 +60,9 @@ class DeadLetters:
             after = b"(" + found[-1][0]
 
     async def remove(self, letters: Sequence[Letter]) -> None:
-        with redis_outage():
-            await self._redis.xdel(self._key, *(letter.id for letter in letters))
+        if letters:
+            with redis_outage():
+                await self._redis.xdel(self._key, *(letter.id for letter in letters))
 
 
 def _letter(letter_id: bytes, fields: dict[bytes, bytes]) -> Letter:
