@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
@@ -74,15 +75,17 @@ class Consumer:
 
     async def run(self, handle: Handler, stop: asyncio.Event) -> None:
         """Handle batches until `stop`. What is unacknowledged then is delivered again later."""
-        try:
+        with suppress(Stopped):
             async with self._peers.joined(stop):
-                await persist(self._ensure_group, stop)
-                while not stop.is_set():
-                    if entries := await persist(partial(self._next, stop), stop):
-                        settle = self._settle_again if self._redelivered else self._settle
-                        await settle(entries, handle, stop)
-        except Stopped:
-            return
+                with suppress(Stopped):
+                    await persist(self._ensure_group, stop)
+                    await self._work(handle, stop)
+
+    async def _work(self, handle: Handler, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if entries := await persist(partial(self._next, stop), stop):
+                settle = self._settle_again if self._redelivered else self._settle
+                await settle(entries, handle, stop)
 
     async def _settle_again(self, entries: list[Any], handle: Handler, stop: asyncio.Event) -> None:
         """Of our backlog: a suspect is tried alone, what is between suspects together."""

@@ -9,9 +9,19 @@ import pytest
 from pipeline.connections import connect
 from pipeline.outage import Outage
 from pipeline.settings import StreamSettings
-from pipeline.stream import Consumer, Entry, Rejected
+from pipeline.stream import Consumer, Entry, Gathering, Rejected
 from pipeline.suspects import DEATHS, REASON, SUSPICIOUS
-from tests.consuming import AT_ONCE, GROUP, append, consume, crash, ids, pending, stream_settings
+from tests.consuming import (
+    AT_ONCE,
+    GROUP,
+    append,
+    consume,
+    crash,
+    events,
+    ids,
+    pending,
+    stream_settings,
+)
 from tests.looking import look
 from tests.servers import RedisServer
 
@@ -80,7 +90,6 @@ async def test_an_outage_or_a_stop_during_the_attempt_clears_its_mark(
     redis: Any, settings: StreamSettings
 ) -> None:
     [entry_id] = await append(redis, settings.stream, "A:1")
-    await die(settings, LIVES)
     marked: list[dict[bytes, bytes]] = []
 
     async def attempt(fault: BaseException) -> None:
@@ -95,15 +104,36 @@ async def test_an_outage_or_a_stop_during_the_attempt_clears_its_mark(
             await Consumer(client, GROUP, settings, AT_ONCE).run(away, stop)
 
     for _ in range(DEATHS + 1):
-        await attempt(Outage("neighbour", "away"))
+        await die(settings, LIVES)
         with pytest.raises(asyncio.CancelledError):
             await attempt(asyncio.CancelledError())  # a stop that took too long
+        await attempt(Outage("neighbour", "away"))
         assert await marks(redis, settings) == {}
     seen = await consume(settings, bool)
 
     assert [list(each) for each in marked] == [[entry_id]] * len(marked)
     assert ids(seen) == [entry_id]
     assert await letters(redis, settings) == []
+
+
+async def test_stops_in_an_outage_make_nothing_suspicious(
+    redis: Any, settings: StreamSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or each row would be refused alone, and buried, for what is wrong with the table."""
+    sent = await append(redis, settings.stream, *["A:1"] * 2500)
+
+    async def away(_: Sequence[Entry]) -> Sequence[Rejected]:
+        stop.set()
+        raise Outage("neighbour", "away")
+
+    for _ in range(SUSPICIOUS + 1):
+        stop = asyncio.Event()
+        async with connect(settings) as client, asyncio.timeout(10):
+            await Consumer(client, GROUP, settings, Gathering(2500)).run(away, stop)
+    assert await pending(redis, settings.stream) == len(sent)
+
+    assert ids(await consume(settings, lambda seen: len(seen) == len(sent))) == sent
+    assert events(capsys, "stream.suspects") == []
 
 
 async def test_what_is_not_suspicious_is_handled_together(
