@@ -25,14 +25,16 @@ CLAIMED_TOGETHER = 1000  # Redis does nothing else meanwhile; and Lua can't pass
 
 # KEYS: the heartbeat. ARGV: token, life in ms, ms of another's life that are as good as none.
 # 0: it was ours; -1: there was none, or none to speak of; else the ms that another's has left.
+# A full Redis refuses a SET unless the script has written before. Without readers it stays full.
 _BEAT = """
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2]) -- unlike SET, it works in a full Redis
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return 0
 end
 local left = redis.call('PTTL', KEYS[1])
 if left > tonumber(ARGV[3]) then return left end
+redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return -1
 """

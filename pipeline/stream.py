@@ -6,22 +6,19 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
-from pipeline.connections import redis_outage
 from pipeline.dead_letters import DeadLetters
-from pipeline.events import beat, emit
+from pipeline.events import emit
+from pipeline.group import BEGINNING, NEW, Group
 from pipeline.metrics import AGES_EVERY, Ages
 from pipeline.outage import Outage, Stopped, pause, persist
 from pipeline.peers import Peers
 from pipeline.settings import StreamSettings
 from pipeline.suspects import REASON, Suspects
 
-ACKS_IN_ONE_CALL = 10_000
-BEGINNING = b"0"
 JUDGED_TOGETHER = 1000  # entries over which "most are invalid" is judged
 
 Entry = tuple[bytes, bytes, bytes]
@@ -53,12 +50,10 @@ class Consumer:
     def __init__(
         self, redis: Redis, group: str, settings: StreamSettings, gathering: Gathering
     ) -> None:
-        self._redis = cast("Any", redis)  # redis-py's reply types cost more than they tell
-        # Its own callback makes a dict of every entry, at nine times the cost of the reply itself.
-        self._redis.set_response_callback("XREADGROUP", lambda reply, **_: reply)
         self._group = group
         self._settings = settings
         self._gathering = gathering
+        self._stream = Group(redis, group, settings)
         self._peers = Peers(redis, group, settings)
         self._suspects = Suspects(redis, group, settings, self._peers.token)
         self._dead_letters = DeadLetters(redis, group, settings)
@@ -78,7 +73,7 @@ class Consumer:
         with suppress(Stopped):
             async with self._peers.joined(stop):
                 with suppress(Stopped):
-                    await persist(self._ensure_group, stop)
+                    await persist(self._stream.ensure, stop)
                     await self._work(handle, stop)
 
     async def _work(self, handle: Handler, stop: asyncio.Event) -> None:
@@ -134,7 +129,7 @@ class Consumer:
         loop = asyncio.get_running_loop()
         if (rest := self._read_at + pace.total_seconds() - loop.time()) > 0:
             await asyncio.sleep(rest)
-        entries = await self._read(">", min(limit, self._settings.batch), self._settings.block)
+        entries = await self._read(NEW, min(limit, self._settings.batch), self._settings.block)
         self._read_at = loop.time()
         if not interval or not entries:
             return entries
@@ -144,7 +139,7 @@ class Consumer:
         while len(entries) < limit and not stop.is_set() and self._flush_at > loop.time():
             asked = min(limit - len(entries), self._settings.batch)
             try:
-                more = await self._read(">", asked)
+                more = await self._read(NEW, asked)
             except Outage:
                 break  # read again later would count as another delivery of what we have
             entries += more
@@ -153,44 +148,12 @@ class Consumer:
                 await pause(stop, max(rest, 0))
         return entries
 
-    async def _read(
-        self, after: bytes | str, count: int, block: timedelta | None = None
-    ) -> list[Any]:
-        """Entries as redis sent them; an empty list when there is none or the group is new."""
-        command: list[Any] = ["XREADGROUP", "GROUP", self._group, self._peers.name]
-        command += ["COUNT", count]
-        if block is not None:
-            command += ["BLOCK", max(1, int(block.total_seconds() * 1000))]
-        command += ["STREAMS", self._settings.stream, after]
+    async def _read(self, after: bytes, count: int, block: timedelta | None = None) -> list[Any]:
         try:
-            with redis_outage():
-                reply = await self._redis.execute_command(*command)
-        except ResponseError as error:
-            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                raise
-            emit("stream.reset", group=self._group)
-            await self._ensure_group()
-            return []
+            return await self._stream.read(self._peers.name, after, count, block)
         except Outage:
-            self._backlog_after = (
-                BEGINNING  # what was delivered is pending even if the reply is lost
-            )
+            self._backlog_after = BEGINNING  # a lost reply has delivered what it had, all the same
             raise
-        beat(self._settings.heartbeat_file)  # an empty read is progress too: the market is quiet
-        return reply[0][1] if reply else []
-
-    async def _ensure_group(self) -> None:
-        """From the beginning: what was appended before us is ours as well."""
-        try:
-            with redis_outage():
-                await self._redis.xgroup_create(
-                    self._settings.stream, self._group, id="0", mkstream=True
-                )
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
-                raise
-        else:
-            emit("stream.group_created", group=self._group)
 
     def _check(self, entries: list[Any]) -> tuple[list[Entry], list[Rejected]]:
         """Those that have the stream's two fields, and the others."""
@@ -217,10 +180,7 @@ class Consumer:
         """After the effect. A burial acknowledges in the same step: never lost, never twice."""
         for entry, reason in rejected:
             await self._dead_letters.bury(entry, reason)
-        with redis_outage():
-            for begin in range(0, len(ids), ACKS_IN_ONE_CALL):
-                some = ids[begin : begin + ACKS_IN_ONE_CALL]
-                await self._redis.xack(self._settings.stream, self._group, *some)
+        await self._stream.acknowledge(ids)
         for (entry_id, _, message), reason in rejected:
             shown = {"entry": entry_id.decode(), "reason": reason, "message": repr(message[:80])}
             emit("dead_letter", group=self._group, **shown)

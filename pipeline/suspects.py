@@ -17,6 +17,22 @@ MARKS_LIVE = 24 * 3600  # seconds; what was acknowledged by another way leaves i
 
 REASON = f"{DEATHS} processes ended while each was handling this entry alone"
 
+# KEYS: the marks. ARGV: entry, our token, deaths from which on it isn't tried, life of the marks.
+# Returns how many others marked it and didn't live to clear that. A mark is how many processes set
+# it, and the newest one's token. HDEL comes first since a full Redis lets a script go on that has
+# written, and refuses its HSET otherwise: for want of a mark nothing would be trimmed any more.
+_MARK = """
+local mark = redis.call('HGET', KEYS[1], ARGV[1]) or '0 '
+local processes, newest = string.match(mark, '(%d+) (.*)')
+local deaths = processes - (newest == ARGV[2] and 1 or 0)
+redis.call('HDEL', KEYS[1], ARGV[1])
+if deaths < tonumber(ARGV[3]) then
+  redis.call('HSET', KEYS[1], ARGV[1], (deaths + 1) .. ' ' .. ARGV[2])
+  redis.call('EXPIRE', KEYS[1], ARGV[4])
+end
+return deaths
+"""
+
 T = TypeVar("T")
 
 
@@ -45,11 +61,8 @@ class Suspects:
         self, entry_id: bytes, handle: Callable[[], Awaitable[Sequence[T]]]
     ) -> Sequence[T] | None:
         """What `handle` returns; None, and no attempt, for an entry that has killed too often."""
-        deaths = await self._deaths(entry_id)
-        if deaths >= DEATHS:
-            await self._clear(entry_id)
+        if await self._mark(entry_id) >= DEATHS:
             return None
-        await self._mark(entry_id, deaths + 1)
         try:
             result = await handle()
         except (Outage, asyncio.CancelledError):  # a neighbour's fault, or a stop: not the entry's
@@ -58,17 +71,10 @@ class Suspects:
         await self._clear(entry_id)
         return result
 
-    async def _deaths(self, entry_id: bytes) -> int:
-        """How many others marked it and didn't live to clear that."""
+    async def _mark(self, entry_id: bytes) -> int:
         with redis_outage():
-            mark = await self._redis.hget(self._key, entry_id)
-        processes, _, newest = (mark or b"0 ").decode().partition(" ")
-        return int(processes) - (newest == self._token)
-
-    async def _mark(self, entry_id: bytes, processes: int) -> None:
-        with redis_outage():
-            await self._redis.hset(self._key, entry_id, f"{processes} {self._token}")
-            await self._redis.expire(self._key, MARKS_LIVE)
+            arguments = (entry_id, self._token, DEATHS, MARKS_LIVE)
+            return int(await self._redis.eval(_MARK, 1, self._key, *arguments))
 
     async def _clear(self, entry_id: bytes) -> None:
         with redis_outage():

@@ -167,3 +167,19 @@ async def test_it_costs_nothing_while_nothing_fails(own_redis: RedisServer) -> N
     # One of each is the leaving one's: nothing pending, and gone.
     assert {"hset", "hget", "hdel", "xclaim"}.isdisjoint(calls)
     assert calls["xpending"] == 1
+
+
+async def test_a_full_redis_has_readers_too_who_try_and_bury(own_redis: RedisServer) -> None:
+    """What it keeps can only be trimmed after they had it."""
+    settings = stream_settings(own_redis.url, "ticks")
+    async with look(own_redis.url) as redis:
+        [killer, entry_id] = await append(redis, "ticks", "killer", "A:1")
+        await die(settings, LIVES)
+        await redis.hset(settings.helper_key("suspect", GROUP), killer, f"{DEATHS} somebody")
+        await redis.config_set("maxmemory", "1")
+
+        assert ids(await consume(settings, bool)) == [entry_id]
+        [letter] = await letters(redis, settings)
+        assert letter[b"entry"] == killer
+        assert await marks(redis, settings) == {}
+        assert await pending(redis, "ticks") == 0
