@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,10 +12,9 @@ from pipeline.outage import Outage
 from pipeline.settings import StreamSettings
 from pipeline.stream import Entry, Gathering, Rejected
 from tests.consuming import GROUP, append, consume, crash, events, ids, pending, stream_settings
-from tests.waiting import wait_until
+from tests.waiting import POLL_EVERY, wait_until
 
 AT_MOST_TEN = Gathering(limit=10)
-EVERY = 0.05
 
 Named = Callable[..., StreamSettings]
 
@@ -122,7 +122,7 @@ async def test_a_slow_peer_keeps_what_it_has_however_long_its_outage(
     other = asyncio.ensure_future(consume(named("other"), long_since))
     while not other.done():
         await append(redis, stream, "A:2")
-        await asyncio.sleep(EVERY)
+        await asyncio.sleep(POLL_EVERY)
     assert mine[0] not in ids(await other)
     away.clear()
 
@@ -194,13 +194,13 @@ async def test_two_processes_of_one_name_get_two_and_no_entry_twice(
     ]
     sent: list[bytes] = []
     while not all(each.done() for each in both):
-        sent += await append(redis, stream, "A:1")
-        await asyncio.sleep(0)
+        sent += await append(redis, stream, *["A:1"] * 10)
+        await asyncio.sleep(POLL_EVERY)
     [first, second] = [len(each) for each in await asyncio.gather(*both)]
 
     assert first
     assert second
-    assert sorted(seen) == sent[: len(seen)]
+    assert len(seen) == len(set(seen)) == sent.index(max(seen)) + 1
     [taken] = events(capsys, "stream.name_taken")
     assert names == {b"one", taken["instead"].encode()}
 
@@ -223,9 +223,14 @@ async def test_who_finds_its_name_taken_when_it_wakes_takes_another(
 
 
 async def test_heartbeats_that_vanish_all_at_once_are_nobodys_death(
-    redis: Any, stream: str, named: Named, capsys: pytest.CaptureFixture[str]
+    redis: Any,
+    stream: str,
+    named: Named,
+    quick: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As in a restart of Redis that takes longer than they live."""
+    quick.setattr(peers, "LOOK_EVERY", 0)
     await append(redis, stream, "A:1")
     vanished = 0
 
@@ -233,14 +238,16 @@ async def test_heartbeats_that_vanish_all_at_once_are_nobodys_death(
         nonlocal vanished
         while batch[0][2] == b"A:1" and vanished < 20:
             await redis.delete(alive(stream, "one"), alive(stream, "two"))
-            await wait_until(lambda: redis.exists(alive(stream, "one"), alive(stream, "two")))
+            await wait_until(lambda: redis.exists(alive(stream, "two")))
+            await wait_until(lambda: redis.exists(alive(stream, "one")))
             vanished += 1
         return ()
 
     one = asyncio.ensure_future(consume(named("one"), bool, hold))
     await wait_until(lambda: _has_group(redis, stream))
     await wait_until(lambda: _is(pending(redis, stream), 1))
-    two = asyncio.ensure_future(consume(named("two"), bool))
+    often = timedelta(milliseconds=5)
+    two = asyncio.ensure_future(consume(named("two", block=often), bool))
     await one
     await append(redis, stream, "A:2")
 
