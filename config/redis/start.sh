@@ -2,8 +2,8 @@
 # start.sh USERS_FILE SERVER ARGUMENT...: one Redis user per service, then the server itself.
 #
 # Passwords come from the environment, or from /run/secrets where a file of that name is. Nobody but the operator may read
-# keys that aren't the pipeline's, and nobody but the bridge and the operator may remove any of those. Whoever renames
-# STREAM or CHANNELS renames them here.
+# keys that aren't the pipeline's, and nobody but the bridge and the operator may remove a tick; readers remove what their
+# own group keeps. Whoever renames STREAM or CHANNELS renames them here.
 set -eu
 users=$1
 shift
