@@ -9,6 +9,7 @@ from forwarder.feed import Feed
 from forwarder.settings import ForwarderSettings
 from pipeline.connections import connect
 from pipeline.lag import read_lag
+from pipeline.letters_tool import LettersTool
 from pipeline.lifecycle import run
 from pipeline.progress import emit_progress, report_progress
 from pipeline.stream import Consumer, Gathering
@@ -35,4 +36,4 @@ async def main(settings: ForwarderSettings, stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    run("forwarder", ForwarderSettings, main)
+    run("forwarder", ForwarderSettings, main, LettersTool("forwarder"))

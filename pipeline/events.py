@@ -26,6 +26,10 @@ Event = Literal[
     "stream.reset",  # the stream or the group vanished under us: FLUSHALL, a lost volume
     "stream.entry_lost",  # a pending entry whose body was deleted: proven loss
     "stream.mostly_invalid",  # an incident: most of the latest entries are dead letters
+    "stream.claimed",  # entries of dead peers are ours now
+    "stream.consumer_removed",  # a dead peer that left nothing behind
+    "stream.name_taken",  # another process has our consumer's name: we took another
+    "stream.suspects",  # entries delivered so often that each is tried alone
     "stream.foreign",  # somebody else appended to the stream
     "stream.behind",  # Redis lost appends it had acknowledged
     "dead_letter",  # an entry nobody can use, kept with its reason
@@ -58,6 +62,8 @@ _ERRORS: dict[Event, tuple[str, str]] = {
     "stream.reset": ("stream_reset", ""),
     "stream.entry_lost": ("entry_lost", ""),
     "stream.mostly_invalid": ("mostly_invalid", ""),
+    "stream.name_taken": ("name_taken", ""),
+    "stream.suspects": ("suspects", ""),
     "stream.foreign": ("foreign", ""),
     "stream.behind": ("behind", ""),
     "partitions.failed": ("partitions", ""),

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 import uvloop
 from pydantic import ValidationError
@@ -19,12 +19,28 @@ from pipeline.settings import SECRETS, Environment
 
 STOP_LIMIT = 9.0  # seconds from the signal to the exit; Docker kills after 10
 MISCONFIGURED = 2
+INTERRUPTED = 130
 
 S = TypeVar("S", bound=Environment)
+S_contra = TypeVar("S_contra", bound=Environment, contravariant=True)
+
+
+class Tool(Protocol[S_contra]):
+    """What a service's program can do once, for a person, instead of its work."""
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def chosen(
+        self, parser: argparse.ArgumentParser, arguments: argparse.Namespace
+    ) -> Callable[[S_contra], Coroutine[Any, Any, int]] | None:
+        """What returns the exit code; None is the service itself."""
 
 
 def run(
-    service: str, settings_class: type[S], main: Callable[[S, asyncio.Event], Awaitable[None]]
+    service: str,
+    settings_class: type[S],
+    main: Callable[[S, asyncio.Event], Awaitable[None]],
+    tool: Tool[S] | None = None,
 ) -> None:
     """Read the settings, run `main(settings, stop)` until a signal sets `stop`, and exit.
 
@@ -32,7 +48,7 @@ def run(
     """
     identify(service, os.environ.get("CONSUMER"))
     logging.basicConfig(level=logging.WARNING, handlers=[EventHandler()], force=True)
-    _parse_arguments(service, settings_class)
+    once = _parse_arguments(service, settings_class, tool)
     try:
         # The argument is pydantic-settings' own; it complains of a folder that isn't there.
         settings = settings_class(_secrets_dir=SECRETS if SECRETS.is_dir() else None)
@@ -42,7 +58,10 @@ def run(
         emit("service.misconfigured", variables=problems)
         sys.exit(MISCONFIGURED)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(_supervise(main, settings)))
+        try:
+            sys.exit(runner.run(once(settings) if once else _supervise(main, settings)))
+        except KeyboardInterrupt:  # a service has a handler of its own
+            sys.exit(INTERRUPTED)
 
 
 async def _supervise(main: Callable[[S, asyncio.Event], Awaitable[None]], settings: S) -> int:
@@ -73,20 +92,26 @@ async def _supervise(main: Callable[[S, asyncio.Event], Awaitable[None]], settin
     return 0
 
 
-def _parse_arguments(service: str, settings_class: type[Environment]) -> None:
-    """There are no options but --help, which lists the environment variables."""
+def _parse_arguments(
+    service: str, settings_class: type[S], tool: Tool[S] | None
+) -> Callable[[S], Coroutine[Any, Any, int]] | None:
+    """There are no options but the tool's and --help, which lists the environment variables."""
     sentence = sys.modules["__main__"].__doc__
     rows = []
     for name, field in settings_class.model_fields.items():
         usual = _shown(field.get_default(call_default_factory=True))
         default = "required" if field.is_required() else f"default {usual}"
         rows.append(f"  {name.upper():<20} {field.description} ({default})")
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog=f"python -m {service}",
         description=sentence,
         epilog="environment variables:\n" + "\n".join(rows),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
+    )
+    if tool:
+        tool.add_options(parser)
+    arguments = parser.parse_args()
+    return tool.chosen(parser, arguments) if tool else None
 
 
 def _shown(default: object) -> str:

@@ -1,37 +1,28 @@
-"""Consumer: a group's member on the tick stream: own backlog, then new; acknowledge, bury."""
+"""Consumer: a group's member on the tick stream: own backlog, dead peers', then new; ack, bury."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple, cast
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
-from pipeline.connections import redis_outage
-from pipeline.events import beat, emit
+from pipeline.dead_letters import DeadLetters
+from pipeline.events import emit
+from pipeline.group import BEGINNING, NEW, Group
 from pipeline.metrics import AGES_EVERY, Ages
-from pipeline.outage import Stopped, pause, persist
+from pipeline.outage import Outage, Stopped, pause, persist
+from pipeline.peers import Peers
 from pipeline.settings import StreamSettings
+from pipeline.suspects import REASON, Suspects
 
-DEAD_LETTERS_KEPT = 100_000  # newest; a stream of nothing but garbage must not fill Redis
-LETTER = 2 << 10  # bytes kept of a message; whatever is longer can't become a tick by any fix
-ACKS_IN_ONE_CALL = 10_000
 JUDGED_TOGETHER = 1000  # entries over which "most are invalid" is judged
 
 Entry = tuple[bytes, bytes, bytes]
 """Entry id, channel, message. A plain tuple: there are a hundred thousand a second."""
-
-# An entry is acknowledged once, so it is buried once, also when the reply is lost and we ask again.
-# The first line fails on a key that is no stream, and then nothing is acknowledged; the XADD can't
-# fail after that, since a script that has written may go on in a full Redis.
-_BURY = """
-redis.call('XLEN', KEYS[2])
-if redis.call('XACK', KEYS[1], ARGV[1], ARGV[3]) == 0 then return end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*',
-           'entry', ARGV[3], 'channel', ARGV[4], 'message', ARGV[5], 'reason', ARGV[6])
-"""
 
 
 class Rejected(NamedTuple):
@@ -59,14 +50,15 @@ class Consumer:
     def __init__(
         self, redis: Redis, group: str, settings: StreamSettings, gathering: Gathering
     ) -> None:
-        self._redis = cast("Any", redis)  # redis-py's reply types cost more than they tell
-        # Its own callback makes a dict of every entry, at nine times the cost of the reply itself.
-        self._redis.set_response_callback("XREADGROUP", lambda reply, **_: reply)
         self._group = group
         self._settings = settings
         self._gathering = gathering
-        self._dead_key = settings.helper_key("dead", group)
-        self._backlog_after: bytes | None = b"0"  # None: our backlog is read to its end
+        self._stream = Group(redis, group, settings)
+        self._peers = Peers(redis, group, settings)
+        self._suspects = Suspects(redis, group, settings, self._peers.token)
+        self._dead_letters = DeadLetters(redis, group, settings)
+        self._backlog_after: bytes | None = BEGINNING  # None: our backlog is read to its end
+        self._redelivered = False
         self._flush_at = self._read_at = 0.0
         self._judged = self._invalid = 0
         self._counts = {"handled": 0, "dead_letters": 0, "batches": 0}
@@ -78,13 +70,35 @@ class Consumer:
 
     async def run(self, handle: Handler, stop: asyncio.Event) -> None:
         """Handle batches until `stop`. What is unacknowledged then is delivered again later."""
-        try:
-            await persist(self._ensure_group, stop)
-            while not stop.is_set():
-                if entries := await persist(partial(self._next, stop), stop):
-                    await self._settle(entries, handle, stop)
-        except Stopped:
-            return
+        with suppress(Stopped):
+            async with self._peers.joined(stop):
+                with suppress(Stopped):
+                    await persist(self._stream.ensure, stop)
+                    await self._work(handle, stop)
+
+    async def _work(self, handle: Handler, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if entries := await persist(partial(self._next, stop), stop):
+                settle = self._settle_again if self._redelivered else self._settle
+                await settle(entries, handle, stop)
+
+    async def _settle_again(self, entries: list[Any], handle: Handler, stop: asyncio.Event) -> None:
+        """Of our backlog: a suspect is tried alone, what is between suspects together."""
+        ids = [entry[0] for entry in entries]
+        suspects = await persist(partial(self._suspects.among, ids, self._peers.name), stop)
+
+        async def alone(batch: Sequence[Entry]) -> Sequence[Rejected]:
+            rejected = await self._suspects.attempt(batch[0][0], partial(handle, batch))
+            return [Rejected(batch[0], REASON)] if rejected is None else rejected
+
+        for suspected, some in groupby(entries, key=lambda entry: entry[0] in suspects):
+            if not suspected:
+                await self._settle(list(some), handle, stop)
+                continue
+            for entry in some:
+                if stop.is_set():
+                    raise Stopped
+                await self._settle([entry], alone, stop)
 
     async def _settle(self, entries: list[Any], handle: Handler, stop: asyncio.Event) -> None:
         """One batch from delivery to acknowledgement."""
@@ -98,16 +112,16 @@ class Consumer:
         self._judge(len(entries), len(rejected))
 
     async def _next(self, stop: asyncio.Event) -> list[Any]:
-        """Our own backlog first, then new entries."""
-        after = self._backlog_after
-        if after is not None and (mine := await self._read(after, self._settings.batch)):
-            self._backlog_after = mine[-1][0]
-            return mine
-        # Until the reply is here: what it delivers is pending even if it is lost on the wire.
-        self._backlog_after = b"0"
-        fresh = await self._gather(stop)
-        self._backlog_after = None
-        return fresh
+        """Our own backlog first, then what dead peers left, then new entries."""
+        while self._backlog_after or await self._peers.claim():
+            after = self._backlog_after or BEGINNING
+            if mine := await self._read(after, self._settings.batch):
+                self._backlog_after = mine[-1][0]
+                self._redelivered = True
+                return mine
+            self._backlog_after = None
+        self._redelivered = False
+        return await self._gather(stop)
 
     async def _gather(self, stop: asyncio.Event) -> list[Any]:
         """New entries: none on an idle stream, else as many as the gathering allows."""
@@ -115,7 +129,7 @@ class Consumer:
         loop = asyncio.get_running_loop()
         if (rest := self._read_at + pace.total_seconds() - loop.time()) > 0:
             await asyncio.sleep(rest)
-        entries = await self._read(">", min(limit, self._settings.batch), self._settings.block)
+        entries = await self._read(NEW, min(limit, self._settings.batch), self._settings.block)
         self._read_at = loop.time()
         if not interval or not entries:
             return entries
@@ -124,46 +138,22 @@ class Consumer:
             self._flush_at = loop.time() + interval.total_seconds()
         while len(entries) < limit and not stop.is_set() and self._flush_at > loop.time():
             asked = min(limit - len(entries), self._settings.batch)
-            more = await self._read(">", asked)
+            try:
+                more = await self._read(NEW, asked)
+            except Outage:
+                break  # read again later would count as another delivery of what we have
             entries += more
             if len(more) < asked:
                 rest = min(pace.total_seconds(), self._flush_at - loop.time())
                 await pause(stop, max(rest, 0))
         return entries
 
-    async def _read(
-        self, after: bytes | str, count: int, block: timedelta | None = None
-    ) -> list[Any]:
-        """Entries as redis sent them; an empty list when there is none or the group is new."""
-        command: list[Any] = ["XREADGROUP", "GROUP", self._group, self._settings.consumer]
-        command += ["COUNT", count]
-        if block is not None:
-            command += ["BLOCK", max(1, int(block.total_seconds() * 1000))]
-        command += ["STREAMS", self._settings.stream, after]
+    async def _read(self, after: bytes, count: int, block: timedelta | None = None) -> list[Any]:
         try:
-            with redis_outage():
-                reply = await self._redis.execute_command(*command)
-        except ResponseError as error:
-            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                raise
-            emit("stream.reset", group=self._group)
-            await self._ensure_group()
-            return []
-        beat(self._settings.heartbeat_file)  # an empty read is progress too: the market is quiet
-        return reply[0][1] if reply else []
-
-    async def _ensure_group(self) -> None:
-        """From the beginning: what was appended before us is ours as well."""
-        try:
-            with redis_outage():
-                await self._redis.xgroup_create(
-                    self._settings.stream, self._group, id="0", mkstream=True
-                )
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
-                raise
-        else:
-            emit("stream.group_created", group=self._group)
+            return await self._stream.read(self._peers.name, after, count, block)
+        except Outage:
+            self._backlog_after = BEGINNING  # a lost reply has delivered what it had, all the same
+            raise
 
     def _check(self, entries: list[Any]) -> tuple[list[Entry], list[Rejected]]:
         """Those that have the stream's two fields, and the others."""
@@ -188,14 +178,9 @@ class Consumer:
 
     async def _acknowledge(self, ids: Sequence[bytes], rejected: Sequence[Rejected]) -> None:
         """After the effect. A burial acknowledges in the same step: never lost, never twice."""
-        keys = (self._settings.stream, self._dead_key)
-        with redis_outage():
-            for (entry_id, channel, message), reason in rejected:
-                letter = (entry_id, channel, message[:LETTER], reason)
-                await self._redis.eval(_BURY, 2, *keys, self._group, DEAD_LETTERS_KEPT, *letter)
-            for begin in range(0, len(ids), ACKS_IN_ONE_CALL):
-                some = ids[begin : begin + ACKS_IN_ONE_CALL]
-                await self._redis.xack(self._settings.stream, self._group, *some)
+        for entry, reason in rejected:
+            await self._dead_letters.bury(entry, reason)
+        await self._stream.acknowledge(ids)
         for (entry_id, _, message), reason in rejected:
             shown = {"entry": entry_id.decode(), "reason": reason, "message": repr(message[:80])}
             emit("dead_letter", group=self._group, **shown)

@@ -1,14 +1,17 @@
 """writer: tick stream → PostgreSQL, one COPY every five seconds, each tick once."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
 from pipeline.connections import connect
 from pipeline.lag import read_lag
+from pipeline.letters_tool import LettersTool
 from pipeline.lifecycle import run
 from pipeline.progress import emit_progress, report_progress
-from pipeline.stream import Consumer, Gathering
+from pipeline.stream import Consumer, Gathering, Handler
 from writer.settings import WriterSettings
 from writer.store import TickStore
 from writer.upkeep import keep_partitions_hourly
@@ -33,5 +36,11 @@ async def main(settings: WriterSettings, stop: asyncio.Event) -> None:
         emit_progress(metrics())
 
 
+@asynccontextmanager
+async def storing(settings: WriterSettings) -> AsyncIterator[Handler]:
+    async with TickStore(settings.postgres_dsn) as store:
+        yield store.save
+
+
 if __name__ == "__main__":
-    run("writer", WriterSettings, main)
+    run("writer", WriterSettings, main, LettersTool("writer", storing))

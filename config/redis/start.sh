@@ -2,8 +2,8 @@
 # start.sh USERS_FILE SERVER ARGUMENT...: one Redis user per service, then the server itself.
 #
 # Passwords come from the environment, or from /run/secrets where a file of that name is. Nobody but the operator may read
-# keys that aren't the pipeline's, and nobody but the bridge and the operator may remove any of those. Whoever renames
-# STREAM or CHANNELS renames them here.
+# keys that aren't the pipeline's, and nobody but the bridge and the operator may remove a tick; readers remove what their
+# own group keeps. Whoever renames STREAM or CHANNELS renames them here.
 set -eu
 users=$1
 shift
@@ -26,7 +26,14 @@ api=$(secret REDIS_API_PASSWORD)
 keys='~ticks ~{ticks}:*'
 channels='&NYSE &NASDAQ'
 hello='+ping +hello +client|setinfo +client|setname'   # what client libraries say at first
-read_group="+xreadgroup +xgroup|create +xack +xinfo|groups +xpending +xrange +xlen +eval (~{ticks}:dead:* +xadd)"
+
+# reader GROUP: what its members may. Heartbeats, marks and dead letters are theirs under the group's own name only.
+reader() {
+  echo "~ticks ~{ticks}:alive:$1:* ~{ticks}:suspect:$1 ~{ticks}:dead:$1 $hello" \
+    "+xreadgroup +xack +xclaim +xgroup|create +xgroup|delconsumer +xinfo|groups +xinfo|consumers +xpending +xrange +xlen +eval" \
+    "(~{ticks}:alive:$1:* +get +set +del +exists +pttl +pexpire)" \
+    "(~{ticks}:suspect:$1 +hget +hset +hdel +expire) (~{ticks}:dead:$1 +xadd +xdel)"
+}
 
 # `default` is whoever gives no name: anybody with a shell in the network may look at the prices, and at nothing else.
 default="on nopass resetchannels $channels resetkeys -@all +ping +hello +quit +reset +subscribe +unsubscribe"
@@ -48,8 +55,8 @@ user default $at_first
 user operator on >$operator ~* &* +@all
 user generator on >$generator $channels $hello +publish
 user bridge on >$bridge $keys $channels $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xadd +xlen +info +get +set +del +pexpire
-user forwarder on >$forwarder $keys $hello $read_group
-user writer on >$writer $keys $hello $read_group
+user forwarder on >$forwarder $(reader forwarder)
+user writer on >$writer $(reader writer)
 user api on >$api %R~ticks %R~{ticks}:* $hello +xinfo|stream +xinfo|groups +xpending +xrange +xlen
 USERS
 exec "$@" --aclfile "$users"

@@ -17,6 +17,33 @@ from tests.waiting import wait_until
 
 WHERE_IS_THE_CURSOR, CURSOR = "\x1b[6n", b"\x1b[1;80R"  # what a terminal is asked, and answers
 
+
+def _reading(group: str) -> list[str]:
+    return [
+        f"XREADGROUP GROUP {group} one STREAMS ticks >",
+        f"XACK ticks {group} 1-1",
+        f"XPENDING ticks {group}",
+        f"XINFO CONSUMERS ticks {group}",
+        f"XCLAIM ticks {group} one 0 1-1 JUSTID",
+        f"XGROUP DELCONSUMER ticks {group} two",
+        *_reading_letters(group),
+    ]
+
+
+def _reading_letters(group: str) -> list[str]:
+    """And what else has the group's name in its key."""
+    return [
+        f"SET {{ticks}}:alive:{group}:one token PX 15000",
+        f"DEL {{ticks}}:alive:{group}:one",
+        f"EXISTS {{ticks}}:alive:{group}:two",
+        f"HSET {{ticks}}:suspect:{group} 1-1 token",
+        f"HDEL {{ticks}}:suspect:{group} 1-1",
+        f"XRANGE {{ticks}}:dead:{group} - +",
+        f"XADD {{ticks}}:dead:{group} * reason text",
+        f"XDEL {{ticks}}:dead:{group} 1-1",
+    ]
+
+
 MAY = {
     "default": ["PING", "SUBSCRIBE NYSE NASDAQ"],
     "generator": ["PUBLISH NYSE TSLA:1"],
@@ -25,18 +52,15 @@ MAY = {
         "XADD ticks 1-1 channel NYSE message TSLA:1",
         "INFO memory",
     ],
-    "forwarder": [
-        "XREADGROUP GROUP forwarder one STREAMS ticks >",
-        "XACK ticks forwarder 1-1",
-        "XPENDING ticks forwarder",
-    ],
-    "writer": [
-        "XREADGROUP GROUP writer one STREAMS ticks >",
-        "XACK ticks writer 1-1",
-        "XPENDING ticks writer",
-    ],
+    "forwarder": _reading("forwarder"),
+    "writer": _reading("writer"),
     "api": ["XINFO STREAM ticks", "XPENDING ticks writer"],
 }
+NO_READER = [
+    *("DEL ticks", "SET ticks 1", "XTRIM ticks MAXLEN 0", "XDEL ticks 1-1", "XADD ticks * a b"),
+    *("DEL {ticks}:lease", "GET {ticks}:lease", "SET {ticks}:lease 1", "XRANGE {ticks}:gaps - +"),
+    *("PUBLISH NYSE TSLA:1", "XGROUP DESTROY ticks writer", "XGROUP SETID ticks writer 0"),
+]
 MAY_NOT = {
     "default": [
         "XLEN ticks",
@@ -47,8 +71,8 @@ MAY_NOT = {
     ],
     "generator": ["PUBLISH OTHER TSLA:1", "XLEN ticks", "SUBSCRIBE NYSE", "XADD ticks * a b"],
     "bridge": ["PUBLISH NYSE TSLA:1", "XREADGROUP GROUP writer one STREAMS ticks >"],
-    "forwarder": ["DEL ticks", "XTRIM ticks MAXLEN 0", "XDEL ticks 1-1", "PUBLISH NYSE TSLA:1"],
-    "writer": ["DEL ticks", "XTRIM ticks MAXLEN 0", "XDEL ticks 1-1", "PUBLISH NYSE TSLA:1"],
+    "forwarder": [*NO_READER, *_reading_letters("writer"), *_reading_letters("bridge")],
+    "writer": [*NO_READER, *_reading_letters("forwarder"), *_reading_letters("bridge")],
     "api": ["XADD ticks * a b", "XACK ticks writer 1-1", "DEL ticks", "SUBSCRIBE NYSE"],
 }
 NOBODY = [

@@ -10,9 +10,10 @@ import pytest
 from redis.exceptions import ResponseError
 
 from pipeline.connections import connect
+from pipeline.dead_letters import LETTER
 from pipeline.outage import Outage
 from pipeline.settings import StreamSettings
-from pipeline.stream import LETTER, Consumer, Entry, Gathering, Rejected
+from pipeline.stream import Consumer, Entry, Gathering, Rejected
 from tests.consuming import (
     AT_ONCE,
     GROUP,

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.connections import connect
 from pipeline.settings import StreamSettings
-from pipeline.stream import Consumer, Entry, Rejected
+from pipeline.stream import Entry, Gathering, Rejected
 from tests.consuming import (
-    AT_ONCE,
     GROUP,
     append,
     consume,
@@ -96,13 +94,43 @@ async def test_a_reply_lost_on_the_wire_is_read_again_from_the_backlog(
     redis: Any, settings: StreamSettings
 ) -> None:
     await append(redis, settings.stream, "A:1")
-    async with connect(settings) as client:
-        consumer = Consumer(client, GROUP, settings, AT_ONCE)
-        await consumer._ensure_group()  # noqa: SLF001 - as run() does
-        # Somebody with our name takes delivery and drops the reply, as a cut connection does.
-        await redis.xreadgroup(GROUP, settings.consumer, {settings.stream: ">"})
-        assert await pending(redis, settings.stream) == 1
+    await redis.xgroup_create(settings.stream, GROUP, id="0")
+    # Somebody with our name takes delivery and drops the reply, as a cut connection does.
+    await redis.xreadgroup(GROUP, settings.consumer, {settings.stream: ">"})
+    assert await pending(redis, settings.stream) == 1
 
-        seen = await consume(settings, lambda seen: len(seen) == 1)
+    seen = await consume(settings, lambda seen: len(seen) == 1)
 
     assert [message for _, _, message in seen] == [b"A:1"]
+
+
+async def test_what_is_in_hand_when_redis_goes_is_handled_at_once_and_delivered_no_second_time(
+    own_redis: RedisServer,
+) -> None:
+    settings = stream_settings(own_redis.url, "ticks")
+    deliveries: list[int] = []
+
+    async def bring_it_back(batch: Sequence[Entry]) -> Sequence[Rejected]:
+        own_redis.start()
+        async with look(own_redis.url) as again:
+            [found] = await again.xpending_range("ticks", GROUP, batch[0][0], batch[-1][0], 10)
+            deliveries.append(found["times_delivered"])
+        return ()
+
+    async with look(own_redis.url) as redis:
+        await redis.config_set("appendfsync", "always")
+        await append(redis, "ticks", "A:1")
+        gathering = Gathering(1000, timedelta(seconds=60), timedelta(milliseconds=5))
+        consuming = asyncio.ensure_future(consume(settings, bool, bring_it_back, gathering))
+        await wait_until(lambda: _delivered(redis))
+    own_redis.kill()
+    await consuming
+
+    assert deliveries == [1]
+    async with look(own_redis.url) as redis:
+        assert await pending(redis, "ticks") == 0
+
+
+async def _delivered(redis: Any) -> bool:
+    groups = await redis.xinfo_groups("ticks")
+    return bool(groups and groups[0]["pending"])
