@@ -100,7 +100,7 @@ async def test_days_that_are_too_old_go_whole_and_their_candles_stay(table: Tabl
     await store(table.writer, 0)
     assert await keep(table.writer) == (0, 1, None)
     assert await rows(table.owner) == {day(n): int(n <= 0) for n in range(-2, 4)} | {"default": 0}
-    assert len(await candles(table.owner)) == 6
+    assert len([key for key in await candles(table.owner) if key[1] == 1]) == 6
 
 
 async def test_of_two_at_once_one_does_it(table: Table) -> None:
