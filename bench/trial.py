@@ -167,7 +167,7 @@ async def _reader(database: Database, market: Market) -> AsyncIterator[list[floa
     took: list[float] = []
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "bench.history", str(market.begin_us), str(market.seconds)),
+        *("-m", "bench.reader", str(market.begin_us), str(market.seconds)),
         env=os.environ | {"POSTGRES_DSN": database.dsn("api")},
         stdin=PIPE,
         stdout=PIPE,
