@@ -1,6 +1,7 @@
 """Appender: the backlog into the tick stream, fenced by a lease and a position."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from time import monotonic
 from bridge.backlog import Backlog, Piece
 from bridge.channels import Gap, Subscription
 from bridge.ids import EntryIds, id_pair, id_us
+from bridge.ring import Ring
 from bridge.script import Batch, Reply, StreamScript
 from bridge.settings import BridgeSettings
 from pipeline.events import beat, emit
@@ -33,6 +35,8 @@ class Appender:
         self._ids = EntryIds()
         self._position = 0
         self._batch = NOTHING  # in flight: has its ids, not known to be in the stream
+        self._ring = Ring(settings.bridge_replay)
+        self._again: deque[Batch] = deque()  # of the ring: what the stream lost
         self._called_at = self._trimmed_at = 0.0
         self._gaps: list[Gap] = []  # said, not yet kept in Redis
         counters = ("appended", "refused", "trimmed", "calls", "gaps", "gap_seconds")
@@ -52,13 +56,15 @@ class Appender:
             "age_seconds": self._ages.read(),
         }
 
+    @property
+    def _in_hand(self) -> bool:
+        return bool(self._batch.ids or self._again)
+
     def note_gap(self, gap: Gap) -> None:
         """Say that a time without a subscription is over, and keep it for the status page."""
         emit("bridge.gap", **gap._asdict(), seconds=gap.seconds)
         self._counts["gaps"] += 1
-        self._counts["gap_seconds"] += max(
-            gap.seconds, 0
-        )  # below zero by a clock that stepped back
+        self._counts["gap_seconds"] += max(gap.seconds, 0)  # a clock may have stepped back
         self._gaps.append(gap)
 
     async def look(self) -> None:
@@ -69,7 +75,7 @@ class Appender:
         """Append until the backlog is closed and empty, or until `give_up`."""
         try:
             await self._lead(give_up, subscription)
-            while self._batch.ids or self._backlog.length or not self._backlog.closed:
+            while self._in_hand or self._backlog.length or not self._backlog.closed:
                 await self._gather()
                 await persist(self._step, give_up)
                 if not self._token:
@@ -105,11 +111,11 @@ class Appender:
         self._counts["lease_changes"] += 1
         emit("lease.taken", position=reply.position, discarded=discarded)
         if strangers < 0:
-            emit("stream.behind", entries=-strangers)
+            self._say_behind(-strangers)
 
     async def _gather(self) -> None:
         """Have a batch in flight; return without one in time to renew the lease."""
-        if self._batch.ids:
+        if self._in_hand:
             return
         try:
             async with asyncio.timeout(self._lease_s / 4):
@@ -132,34 +138,49 @@ class Appender:
         return batch
 
     async def _step(self) -> None:
-        """Append the batch in flight, or none, which renews the lease. Safe to repeat."""
+        """Append what the stream lost, then the batch in flight, or none, which renews the lease.
+
+        Safe to repeat.
+        """
         # Before the append, not after: only trimming makes room in a Redis that refuses it.
         if not await self._maintain():
             return
         began = monotonic()
-        reply = await self._script.append(self._token, self._position, self._batch)
+        batch = self._again[0] if self._again else self._batch
+        reply = await self._script.append(self._token, self._position, batch, self._batch.mark)
         self._counts["calls"] += 1
-        if self._batch.ids:  # else it only renewed the lease
+        if batch.ids:  # else it only renewed the lease
             self._seconds.observe(monotonic() - began)
         if self._holds(reply):
             self._position = reply.position
-            self._landed()
+            if self._again:
+                self._again.popleft()
+            else:
+                self._landed()
 
     def _holds(self, reply: Reply) -> bool:
         """Whether the stream was as expected and still ours; learns from the reply if not."""
         if reply.status == "FENCED":
             emit("lease.lost")
             self._token = ""
-        elif reply.status == "MOVED" and (strangers := self._adopt(reply)):
-            emit("stream.foreign" if strangers > 0 else "stream.behind", entries=abs(strangers))
+        elif reply.status == "MOVED" and (strangers := self._adopt(reply)) > 0:
+            emit("stream.foreign", entries=strangers)
+        elif reply.status == "MOVED" and strangers < 0:
+            self._say_behind(-strangers)
         return reply.status == "OK"
 
+    def _say_behind(self, entries: int) -> None:
+        emit("stream.behind", entries=entries, appended_again=sum(len(b.ids) for b in self._again))
+
     def _adopt(self, reply: Reply) -> int:
-        """Go on from the stream's own position; what is in flight goes again unless it is there.
+        """Go on from the stream's own position; what it lost, or isn't there of ours, goes again.
 
         Says how many entries the stream has that aren't ours; below zero, how many it lost.
         """
         ours = self._landed() if reply.landed else 0
+        if self._again and self._again[0].mark == reply.last_id:  # it landed, its reply was lost
+            ours += len(self._again[0].ids)
+        self._again = self._ring.newer_than(reply.last_id)
         strangers = reply.position - self._position - ours
         self._position = reply.position
         self._ids.start_above(reply.last_id)
@@ -177,6 +198,7 @@ class Appender:
             entry = batch.ids[index].decode()
             shown = {"entry": entry, "reason": reason, "message": repr(batch.messages[index][:80])}
             emit("dead_letter", group="bridge", **shown)
+        self._ring.add(batch.kept)
         self._ages.observe_batch(batch.ids[::AGES_EVERY], len(batch.ids))
         self._counts["refused"] += len(refused)
         self._counts["appended"] += len(batch.ids) - len(refused)

@@ -1,6 +1,6 @@
 """StreamScript: stream.lua's verbs as calls, on a connection of their own."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -51,6 +51,24 @@ class Batch:
             if len(each) > MAX_MESSAGE
         }
 
+    @property
+    def kept(self) -> "Batch":
+        """What of it the stream takes."""
+        if not self.refused:
+            return self
+        return self._only([i for i in range(len(self.ids)) if i not in self.refused])
+
+    def since(self, index: int) -> "Batch":
+        """What comes from there on."""
+        return self._only(range(index, len(self.ids))) if index else self
+
+    def _only(self, indexes: Sequence[int]) -> "Batch":
+        return Batch(
+            [self.ids[index] for index in indexes],
+            [self.channels[index] for index in indexes],
+            [self.messages[index] for index in indexes],
+        )
+
 
 class StreamScript:
     """Calls stream.lua; connects when needed, raises Outage when it can't."""
@@ -78,19 +96,19 @@ class StreamScript:
         """Remove what every group has had."""
         return await self._call("trim", token, position, batch.mark, self._groups)
 
-    async def append(self, token: str, position: int, batch: Batch) -> Reply:
-        """Append all of the batch or nothing; renews the lease."""
+    async def append(self, token: str, position: int, batch: Batch, mark: bytes) -> Reply:
+        """Append all of the batch or nothing; renews the lease. `mark` is what is in flight."""
         refused = batch.refused
         arguments: list[Argument] = [len(refused)]
         for index, reason in refused.items():
             cut = batch.messages[index][:LETTER]
             arguments += (batch.ids[index], batch.channels[index], cut, reason)
-        kept = _without(batch, refused) if refused else batch
+        kept = batch.kept
         entries: list[Argument] = [b""] * (3 * len(kept.ids))
         entries[0::3] = kept.ids
         entries[1::3] = kept.channels
         entries[2::3] = kept.messages
-        return await self._call("append", token, position, batch.mark, arguments + entries)
+        return await self._call("append", token, position, mark, arguments + entries)
 
     async def record_gap(self, from_us: int, to_us: int, reason: str) -> None:
         """Keep the gap where the api can read it; the newest 1,000 stay."""
@@ -133,12 +151,3 @@ class StreamScript:
             raise
         self._connection = connection
         return connection
-
-
-def _without(batch: Batch, indexes: Container[int]) -> Batch:
-    kept = [index for index in range(len(batch.ids)) if index not in indexes]
-    return Batch(
-        [batch.ids[index] for index in kept],
-        [batch.channels[index] for index in kept],
-        [batch.messages[index] for index in kept],
-    )

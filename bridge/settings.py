@@ -23,3 +23,7 @@ class BridgeSettings(Settings):
         ge=timedelta(seconds=0.1),
         description="seconds after which a silent bridge loses its lease",
     )
+    bridge_replay: Seconds = Field(
+        timedelta(seconds=10),
+        description="seconds of appended messages kept, for a Redis that lost them",
+    )

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from bridge.channels import PING_EVERY, UNANSWERED_LIMIT
-from bridge.ids import id_pair
 from bridge.script import MAX_MESSAGE
 from tests.bridging import channel_of, have_appended, messages, numbered, publish, start
 from tests.looking import look
@@ -214,23 +213,6 @@ async def test_a_redis_that_dies_and_comes_back_keeps_what_was_appended(
         await publish(redis, "ticks", *numbered(1000, 2000))
         await have_appended(redis, "ticks", 2000)
         assert await messages(redis, "ticks") == numbered(0, 2000)
-
-
-async def test_a_flushed_stream_goes_on_and_the_loss_is_said(
-    own_redis: RedisServer, service: StartService
-) -> None:
-    bridge = await start(service, own_redis.url, "ticks")
-    async with look(own_redis.url) as redis:
-        await publish(redis, "ticks", *numbered(0, 10))
-        await have_appended(redis, "ticks", 10)
-        [(last_id, _)] = await redis.xrevrange("ticks", count=1)
-        await redis.flushall()
-        await bridge.wait_for("stream.behind", entries=10)
-        await publish(redis, "ticks", b"A:10")
-        await have_appended(redis, "ticks", 1)
-
-        [(entry_id, _)] = await redis.xrange("ticks")
-        assert id_pair(entry_id) > id_pair(last_id)
 
 
 async def test_somebody_elses_entry_is_said_and_ours_follow_it(

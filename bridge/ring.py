@@ -1,0 +1,44 @@
+"""Ring: what was appended last, kept so that a Redis that lost it gets it again."""
+
+from bisect import bisect_right
+from collections import deque
+from datetime import timedelta
+
+from bridge.ids import id_pair, id_us
+from bridge.script import Batch
+
+MAX_BYTES = 128 << 20
+OVERHEAD = 200  # bytes that an entry costs beside its message: three objects and their places
+
+
+class Ring:
+    """The appends of the last seconds before the newest one, oldest first."""
+
+    def __init__(self, replay: timedelta) -> None:
+        self._replay_us = replay // timedelta(microseconds=1)
+        self._batches: deque[tuple[Batch, int]] = deque()
+        self._size = 0
+
+    def add(self, batch: Batch) -> None:
+        """Keep what the stream has; forget what is too old or too much."""
+        if not batch.ids:
+            return
+        size = sum(map(len, batch.messages)) + OVERHEAD * len(batch.ids)
+        self._batches.append((batch, size))
+        self._size += size
+        # Measured from the newest append, not from now: in an outage nothing gets too old.
+        oldest_us = id_us(batch.mark) - self._replay_us
+        while self._size > MAX_BYTES or id_us(self._batches[0][0].mark) < oldest_us:
+            self._size -= self._batches.popleft()[1]
+            if not self._batches:
+                return
+
+    def newer_than(self, last_id: bytes) -> deque[Batch]:
+        """What a stream that ends there has lost, in the order and with the ids it had."""
+        lost: deque[Batch] = deque()
+        last = id_pair(last_id)
+        for batch, _ in reversed(self._batches):
+            if id_pair(batch.mark) <= last:
+                break
+            lost.appendleft(batch.since(bisect_right(batch.ids, last, key=id_pair)))
+        return lost
