@@ -1,0 +1,113 @@
+"""Faults: what is done to the system, drawn by a seed; each is over when its function returns."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import Any
+
+import asyncpg
+from redis.asyncio import Redis
+
+from tests.chaos.stack import SERVERS, SERVICES, Stack
+
+EVERYBODY = (*SERVICES, *SERVERS, "nginx")
+MANY_PROCESSES = ("postgres", "nginx")
+CLIENTS = ("bridge", "forwarder", "writer", "api")
+# Seconds: shorter and longer than a bridge's lease (1 s).
+PAUSES, FREEZES = (0.1, 0.8), (1.5, 4.0)
+POLL_EVERY = 0.05
+BACK_LIMIT = 60.0
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a fault has to do with."""
+
+    stack: Stack
+    random: Random
+    owner_dsn: str
+
+    @asynccontextmanager
+    async def redis(self) -> AsyncIterator[Any]:
+        """As the operator, by a connection that no earlier fault has broken."""
+        async with Redis.from_url(self.stack.instance.redis_url("operator")) as redis:
+            yield redis
+
+
+Fault = Callable[[Scene], Awaitable[None]]
+
+
+async def end(number: signal.Signals, name: str, scene: Scene) -> None:
+    """It ends, and is started again as soon as it has."""
+    member = scene.stack.members[name]
+    starts, answers = member.starts, partial(scene.stack.answers, name)
+    member.send(number)
+    async with asyncio.timeout(BACK_LIMIT):
+        while member.starts == starts or not await asyncio.to_thread(answers):
+            await asyncio.sleep(POLL_EVERY)
+
+
+async def stop(seconds: tuple[float, float], name: str, scene: Scene) -> None:
+    """Its connections stay open, and nobody answers."""
+    member = scene.stack.members[name]
+    send = member.send_all if name in MANY_PROCESSES else member.send
+    send(signal.SIGSTOP)
+    try:
+        await _some(scene, seconds)
+    finally:
+        send(signal.SIGCONT)
+
+
+async def cut_clients(user: str, scene: Scene) -> None:
+    """Both kinds: that of a subscriber has a name of its own."""
+    async with scene.redis() as redis:
+        for kind in ("normal", "pubsub"):
+            await redis.execute_command("CLIENT", "KILL", "USER", user, "TYPE", kind)
+
+
+async def pause_clients(scene: Scene) -> None:
+    """Redis answers nobody, as while it saves or is short of CPU."""
+    milliseconds = scene.random.randint(200, 2500)
+    async with scene.redis() as redis:
+        await redis.execute_command("CLIENT", "PAUSE", milliseconds, "ALL")
+        await redis.ping()
+
+
+async def terminate_backends(role: str, scene: Scene) -> None:
+    with suppress(OSError, asyncpg.PostgresError):
+        connection = await asyncpg.connect(scene.owner_dsn, timeout=5)
+        try:
+            await connection.execute(TERMINATE, role)
+        finally:
+            await connection.close()
+
+
+def faults() -> dict[str, Fault]:
+    """All kinds by name, in a fixed order: a seed draws from it."""
+    found: dict[str, Fault] = {}
+    for name in EVERYBODY:
+        found[f"kill:{name}"] = partial(end, signal.SIGKILL, name)
+        found[f"term:{name}"] = partial(end, signal.SIGTERM, name)
+        found[f"pause:{name}"] = partial(stop, PAUSES, name)
+        found[f"freeze:{name}"] = partial(stop, FREEZES, name)
+    found["immediate:postgres"] = partial(end, signal.SIGQUIT, "postgres")
+    for user in CLIENTS:
+        found[f"client-kill:{user}"] = partial(cut_clients, user)
+    found["client-pause"] = pause_clients
+    found["terminate:writer"] = partial(terminate_backends, "writer")
+    found["terminate:api"] = partial(terminate_backends, "api")
+    # Until a second SIGTERM PostgreSQL waits for its clients to leave, and they don't.
+    del found["term:postgres"]
+    found["fast:postgres"] = partial(end, signal.SIGINT, "postgres")
+    return found
+
+
+async def _some(scene: Scene, seconds: tuple[float, float]) -> None:
+    """A while that the seed decides."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), scene.random.uniform(*seconds))
