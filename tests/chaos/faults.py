@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from random import Random
+from time import monotonic
 from typing import Any
 
 import asyncpg
@@ -47,9 +48,11 @@ async def end(number: signal.Signals, name: str, scene: Scene) -> None:
     member = scene.stack.members[name]
     starts, answers = member.starts, partial(scene.stack.answers, name)
     member.send(number)
-    async with asyncio.timeout(BACK_LIMIT):
-        while member.starts == starts or not await asyncio.to_thread(answers):
-            await asyncio.sleep(POLL_EVERY)
+    deadline = monotonic() + BACK_LIMIT
+    while member.starts == starts or not await asyncio.to_thread(answers):
+        if monotonic() > deadline:
+            raise TimeoutError(f"{name} didn't come back within {BACK_LIMIT:g} s")
+        await asyncio.sleep(POLL_EVERY)
 
 
 async def stop(seconds: tuple[float, float], name: str, scene: Scene) -> None:
