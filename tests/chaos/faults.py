@@ -1,6 +1,7 @@
 """Faults: what is done to the system, drawn by a seed; each is over when its function returns."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -14,12 +15,14 @@ import asyncpg
 from redis.asyncio import Redis
 
 from tests.chaos.stack import SERVERS, SERVICES, Stack
+from tests.processes import descendants
 
 EVERYBODY = (*SERVICES, *SERVERS, "nginx")
 MANY_PROCESSES = ("postgres", "nginx")
 CLIENTS = ("bridge", "forwarder", "writer", "api")
 # Seconds: shorter and longer than a bridge's lease (1 s).
 PAUSES, FREEZES = (0.1, 0.8), (1.5, 4.0)
+LONGER_THAN_A_FLUSH, SHORTLY = (0.7, 1.2), (0.2, 0.4)
 POLL_EVERY = 0.05
 BACK_LIMIT = 60.0
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1"
@@ -47,7 +50,12 @@ async def end(number: signal.Signals, name: str, scene: Scene) -> None:
     """It ends, and is started again as soon as it has."""
     member = scene.stack.members[name]
     starts, answers = member.starts, partial(scene.stack.answers, name)
+    children = descendants(member.pid)
     member.send(number)
+    if number == signal.SIGKILL:
+        for child in children:  # what was paused would not notice
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
     deadline = monotonic() + BACK_LIMIT
     while member.starts == starts or not await asyncio.to_thread(answers):
         if monotonic() > deadline:
@@ -64,6 +72,29 @@ async def stop(seconds: tuple[float, float], name: str, scene: Scene) -> None:
         await _some(scene, seconds)
     finally:
         send(signal.SIGCONT)
+
+
+async def kill_both(name: str, server: str, scene: Scene) -> None:
+    """The server too: one that lived would read what it was sent, and do it."""
+    members = scene.stack.members
+    members[server].send_all(signal.SIGSTOP)
+    await _some(scene, LONGER_THAN_A_FLUSH)
+    ends = [asyncio.create_task(end(signal.SIGKILL, each, scene)) for each in (name, server)]
+    await asyncio.gather(*ends)
+
+
+async def kill_before_ack(name: str, server: str, scene: Scene) -> None:
+    """The server has done its work, and Redis, killed too, hasn't read that: all comes again."""
+    members = scene.stack.members
+    members[server].send_all(signal.SIGSTOP)
+    try:
+        await _some(scene, LONGER_THAN_A_FLUSH)
+        members["redis"].send(signal.SIGSTOP)
+    finally:
+        members[server].send_all(signal.SIGCONT)
+    await _some(scene, SHORTLY)
+    ends = [asyncio.create_task(end(signal.SIGKILL, each, scene)) for each in (name, "redis")]
+    await asyncio.gather(*ends)
 
 
 async def cut_clients(user: str, scene: Scene) -> None:
@@ -101,6 +132,9 @@ def faults() -> dict[str, Fault]:
     found["immediate:postgres"] = partial(end, signal.SIGQUIT, "postgres")
     for user in CLIENTS:
         found[f"client-kill:{user}"] = partial(cut_clients, user)
+    for name, server in (("writer", "postgres"), ("forwarder", "centrifugo")):
+        found[f"kill-both:{name}"] = partial(kill_both, name, server)
+        found[f"kill-before-ack:{name}"] = partial(kill_before_ack, name, server)
     found["client-pause"] = pause_clients
     found["terminate:writer"] = partial(terminate_backends, "writer")
     found["terminate:api"] = partial(terminate_backends, "api")

@@ -9,6 +9,7 @@ from tests.chaos.trial import Outcome
 
 Record = dict[str, Any]
 SUMS = ("ticks", "lost", "duplicated", "reordered", "undeliverable", "conflated")
+START, END = "<!-- chaos -->", "<!-- /chaos -->"  # README's table is between them
 HEAD = """\
 | Faults | Ticks | Lost | Twice | Out of order | Longest recovery |
 |---:|---:|---:|---:|---:|---:|"""

@@ -27,6 +27,7 @@ RECOVERY_LIMIT = 30.0
 DRAIN_LIMIT = 60.0
 CALM = (0.1, 1.0)  # seconds between two faults
 GROUPS = ("forwarder", "writer")
+CHANNELS = ("NYSE", "NASDAQ")
 PROBE = "CHAOS-A"
 NEWEST = "SELECT max(timestamp) FROM stock_prices WHERE stock_name = $1"
 ROWS = """
@@ -69,8 +70,8 @@ class Trial:
         load = Load(self._stack.instance.redis_url("operator"), rate)
         following = asyncio.create_task(self._page.run())
         try:
+            await self._all_listen()
             async with load.running():
-                await self._recovered("the start")
                 await self._break_things(kinds, cycles, load)
                 await self._recovered("the last fault")
             drained = await self._drained(load.number)
@@ -79,12 +80,25 @@ class Trial:
             if not drained:
                 totals.note(f"not drained after {DRAIN_LIMIT:g} s")
             await self._look_at_the_rest(totals)
+            said = Counter(event["event"] for event in self._stack.events())
+            again, gaps = said["writer.redelivered"], len(holes)
+            self._say(f"on the way: {again} batches stored already came again, {gaps} bridge gaps")
             if following.done():
                 totals.note(f"the page ended: {following.exception()!r}")
         finally:
             following.cancel()
             await asyncio.wait({following})
             await self._redis.aclose()
+
+    async def _all_listen(self) -> None:
+        """What nobody listens to at the start would count as missing."""
+        deadline = monotonic() + RECOVERY_LIMIT
+        while self._page.subscribed < len(CHANNELS) or not all(
+            count for _, count in await self._redis.pubsub_numsub(*CHANNELS)
+        ):
+            if monotonic() > deadline:
+                raise TimeoutError(f"no bridge or no page listens after {RECOVERY_LIMIT:g} s")
+            await asyncio.sleep(LOOK_EVERY)
 
     async def _break_things(self, kinds: Sequence[str], cycles: int, load: Load) -> None:
         known = faults()
