@@ -1,6 +1,7 @@
 """Load: prices that are running numbers of each stock, and what Redis said to each PUBLISH."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,6 +32,7 @@ class Load:
         self.number = 0  # the last one, of every stock
         self.heard: dict[str, set[int]] = {name: set() for name in STOCKS}  # by at least one bridge
         self.unsure: dict[str, set[int]] = {name: set() for name in STOCKS}  # no answer
+        self.times: dict[int, tuple[int, int]] = {}  # of a number: µs when asked, when answered
         self.unheard = 0
         self._stop = asyncio.Event()
 
@@ -62,6 +64,7 @@ class Load:
         calls = self._redis.pipeline(transaction=False)
         for name, number in what:
             calls.publish(STOCKS[name], message(name, number))
+        asked_us = time.time_ns() // 1000
         try:
             receivers = await calls.execute()
         except (RedisError, OSError):
@@ -69,6 +72,8 @@ class Load:
                 self.unsure[name].add(number)
             await asyncio.sleep(AGAIN_AFTER)
             return False
+        answered_us = time.time_ns() // 1000
+        self.times |= dict.fromkeys(numbers, (asked_us, answered_us))
         for (name, number), count in zip(what, receivers, strict=True):
             if count:
                 self.heard[name].add(number)
