@@ -1,7 +1,7 @@
 # The verbs of this repository. Variables go through: GENERATOR_HZ=1042 make up, make local HTTP_PORT=8090.
 python := .run/venv/bin/python
 
-.PHONY: up local test test-docker lint bench tune lock secrets zip clean install-dev
+.PHONY: up local test test-docker lint bench chaos tune lock secrets zip clean install-dev
 
 up:                        # in Docker, if an engine answers and the images can be had; else without. Ctrl-C stops it all
 	@if docker info >/dev/null 2>&1 && docker compose pull --quiet --ignore-buildable --policy missing; then \
@@ -27,6 +27,9 @@ lint: install-dev
 
 bench: install-dev
 	$(python) -m bench $(ARGS)
+
+chaos: install-dev         # break the running system on purpose and count every tick; ARGS=--help
+	$(python) -m tests.chaos $(ARGS)
 
 tune:                      # PostgreSQL's sizes for this machine, as lines for .env; make tune ARGS='--memory 8GB --cores 4'
 	@python3 -m local.tune $(ARGS)

@@ -1,0 +1,110 @@
+"""Comparison: tick by tick, what was published against the table, dead letters and the page."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+from tests.chaos.load import STOCKS, Load
+from tests.chaos.page import Id, Page
+
+SHOWN_DIFFERENCES = 10
+IN_HAND_US = 50_000
+
+
+class Stored(NamedTuple):
+    """A row of the table, in the order of (timestamp, event_id)."""
+
+    us: int
+    event_id: int
+    number: int
+
+    @property
+    def entry_id(self) -> Id:
+        return self.event_id >> 20, self.event_id & 0xFFFFF
+
+
+class Hole(NamedTuple):
+    """A `bridge.gap`: nobody listened between two times."""
+
+    from_us: int
+    to_us: int
+
+
+@dataclass
+class Totals:
+    """What one line says of a run; `differences` are the first of those that fail it."""
+
+    ticks: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    undeliverable: int = 0
+    conflated: int = 0
+    dead_letters: int = 0
+    differences: list[str] = field(default_factory=list)
+
+    def differ(self, kind: str, text: str) -> None:
+        setattr(self, kind, getattr(self, kind) + 1)
+        self.note(f"{kind}: {text}")
+
+    def note(self, text: str) -> None:
+        if len(self.differences) < SHOWN_DIFFERENCES:
+            self.differences.append(text)
+
+
+def compare(
+    load: Load, table: dict[str, list[Stored]], page: Page, holes: Sequence[Hole]
+) -> Totals:
+    totals = Totals(ticks=load.published, undeliverable=load.unheard)
+    for name, exchange in STOCKS.items():
+        rows = table.get(name, [])
+        _compare_table(name, load, rows, holes, totals)
+        _compare_page(name, rows, page, page.stretches.get(exchange, []), totals)
+    return totals
+
+
+def _compare_table(
+    name: str, load: Load, rows: list[Stored], holes: Sequence[Hole], totals: Totals
+) -> None:
+    counts = Counter(row.number for row in rows)
+    for number, count in counts.items():
+        for _ in range(count - 1):
+            totals.differ("duplicated", f"{name} {number} is in the table {count} times")
+        if not 0 < number <= load.number:
+            totals.note(f"{name} {number} was never published")
+    for earlier, later in _backwards([row.number for row in rows]):
+        totals.differ("reordered", f"{name} {later} comes after {earlier} in the table")
+    for number in sorted(load.heard[name] - counts.keys()):
+        asked_us, answered_us = load.times[number]
+        # What one bridge had received and not yet appended when it died, counts as published in
+        # the hole that its death made: that is some milliseconds before it.
+        if any(
+            hole.from_us - IN_HAND_US <= answered_us and asked_us <= hole.to_us for hole in holes
+        ):
+            totals.undeliverable += 1
+            totals.ticks -= 1
+        else:
+            totals.differ("lost", f"{name} {number} isn't in the table")
+
+
+def _compare_page(
+    name: str, rows: list[Stored], page: Page, told: list[tuple[Id, Id]], totals: Totals
+) -> None:
+    for row in rows:
+        if row.entry_id in page.received[name]:
+            continue
+        if any(after < row.entry_id <= until for after, until in told):
+            totals.conflated += 1
+        else:
+            totals.differ("lost", f"{name} {row.number} didn't reach the page, nor was it told")
+    for earlier, later in _backwards(page.shown[name]):
+        totals.differ("reordered", f"the page shows {name} {later} after {earlier}")
+    last = rows[-1].number if rows else None
+    if last != (page.shown[name][-1] if page.shown[name] else None):
+        totals.differ("lost", f"the page's newest {name} isn't {last}, the table's newest")
+
+
+def _backwards(numbers: list[int]) -> Iterable[tuple[int, int]]:
+    return [(a, b) for a, b in pairwise(numbers) if b < a]
