@@ -161,11 +161,21 @@ class Stack:
             self._begin(name, line, self.instance.environment())
         for name in SERVERS:
             wait_ready(self._questions()[name], name)
+        self._migrate()
         for service in SERVICES:
             self.add(service, 0)
         line = [*unprivileged(), *command("nginx", self.instance)]
         self._begin("nginx", line, self.instance.environment())
         wait_ready(lambda: all(self.answers(name) for name in self.members), "the system")
+
+    def _migrate(self) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "migrate"],
+            cwd=ROOT,
+            env=self.instance.environment() | {"POSTGRES_DSN": self.instance.owner_dsn},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
 
     def _begin(self, name: str, line: list[str], environment: dict[str, str]) -> None:
         self.members[name] = Member(line, environment, self.instance.data / f"{name}.out")
