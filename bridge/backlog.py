@@ -117,7 +117,7 @@ class Backlog:
     def cover(self, count: int, *, across: bool = False) -> list[Piece]:
         """Take exactly so many messages, markers aside; fewer where a hole begins."""
         covered: list[Piece] = []
-        while count and self._items and (across or not self.hole):
+        while count > 0 and self._items and (across or not self.hole):
             item = self._items.popleft()
             if not isinstance(item, Piece):
                 continue

@@ -1,207 +1,161 @@
-"""The protocol of two or more bridges, without time and sockets: lease, notices, line-up, ring."""
+"""Bridges without time and sockets: the real line-up, backlog and ring around a stream of lists."""
 
+from collections import deque
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 
-Entry = tuple[int, int]
-"""Id, message."""
+from bridge.backlog import Backlog
+from bridge.control import Marker, Taken
+from bridge.ids import id_pair
+from bridge.lineup import NO_ID, LineUp
+from bridge.ring import Ring
+from bridge.script import Batch, Reply
+
+CHANNEL = b"NYSE"
+TAIL = 1000
 
 
-@dataclass(frozen=True)
-class Notice:
-    """What an append covered, published inside its script."""
-
-    epoch: int  # another one: counting from before is void
-    before: int  # the stream's last id when it was appended
-    dropped: int  # received and not appended, ahead of the rest
-    ids: tuple[int, ...]
-    answered: int  # a marker: all received ahead of it is covered now
-    last: int
-
-
-@dataclass(frozen=True)
-class Marker:
-    """A standby's question where the appending bridge is."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Taken:
-    """Somebody has the lease; to him: all notices of those before him have been read."""
-
-    token: int
-
-
-Item = int | Notice | Marker | Taken
+def number(message: bytes) -> int:
+    return int(message)
 
 
 @dataclass
 class Stream:
-    """Redis: every method is one atomic step."""
+    """Redis: every method is one atomic step, as in stream.lua."""
 
-    entries: list[Entry] = field(default_factory=list)
-    holder: int = 0
+    entries: list[tuple[bytes, bytes]] = field(default_factory=list)
+    added: int = 0
+    holder: bytes = b""
     bridges: list["Bridge"] = field(default_factory=list)
+    clock: "count[int]" = field(default_factory=lambda: count(1_700_000_000_000_000))
     numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     @property
-    def last(self) -> int:
-        return self.entries[-1][0] if self.entries else 0
+    def last(self) -> bytes:
+        return self.entries[-1][0] if self.entries else NO_ID
 
-    def publish(self, item: Item) -> None:
+    @property
+    def messages(self) -> list[int]:
+        return [number(message) for _, message in self.entries]
+
+    def tell(self, said: bytes | int) -> None:
         for bridge in self.bridges:
             if bridge.connected:
-                bridge.inbox.append(item)
+                bridge.inbox.append(said)
+
+    def lose(self, kept: int) -> None:
+        """A log cut behind so many entries; the lease may be gone with it."""
+        self.added = min(self.added, kept)
+        del self.entries[kept:]
+
+    def reply(self, status: str, mark: bytes = b"") -> Reply:
+        landed = any(entry_id == mark for entry_id, _ in self.entries)
+        return Reply(status, self.added, self.last, 0, landed, 0)
+
+    def take(self, token: bytes, mark: bytes) -> Reply:
+        if self.holder:
+            return self.reply("HELD")
+        self.holder = token
+        self.tell(Taken(token).encode())
+        return self.reply("OK", mark)
+
+    def append(self, token: bytes, position: int, batch: Batch, mark: bytes, said: bytes) -> Reply:
+        if self.holder != token:
+            return self.reply("FENCED")
+        if self.added != position:
+            return self.reply("MOVED", mark)
+        assert not batch.ids or id_pair(batch.ids[0]) > id_pair(self.last), "XADD would refuse it"
+        self.entries += zip(batch.ids, batch.messages, strict=True)
+        self.added += len(batch.ids)
+        self.tell(said)
+        return self.reply("OK")
 
 
-@dataclass
 class Bridge:
-    """One bridge; `queue` begins with the oldest message that isn't known to be appended."""
+    """One bridge: what append.py and lease.py do, each step when it is told to."""
 
-    stream: Stream
-    inbox: list[Item] = field(default_factory=list)
-    queue: list[int | Marker] = field(default_factory=list)
-    ring: list[Entry] = field(default_factory=list)
-    connected: bool = True
-    aligned: bool = False  # notices can be counted
-    token: int = 0
-    ready: bool = False  # has read all that was said before it had the lease
-    epoch: int = 0
-    last: int = 0  # the last id it knows to be appended
-    reach: int = 0  # the ring has all that is newer
-    dropped: int = 0  # not yet told
-    found: int = 0  # the stream's last id when it took the lease
+    def __init__(self, stream: Stream, limit: int) -> None:
+        self.stream = stream
+        self.inbox: deque[bytes | int] = deque()
+        self.connected = True
+        self.backlog = Backlog(limit)
+        self.ring = Ring(timedelta(hours=1))
+        self.line_up = LineUp(self.backlog, self.ring, lambda _: None)
+        self.again: deque[Batch] = deque()
+        self.taken: Reply | None = None  # the lease, but not yet the word of it
+        self.unsure = False  # began without knowing where the stream ends
 
-    # -- what it reads --------------------------------------------------------------------------
+    @property
+    def leads(self) -> bool:
+        return bool(self.line_up.token) and self.taken is None
+
+    def whole(self, last_id: bytes) -> bool:
+        return self.connected and self.line_up.has_all(last_id)
 
     def read(self) -> None:
         """The next thing that its subscription brings."""
-        item = self.inbox.pop(0)
-        if isinstance(item, Notice):
-            self._count(item)
-        elif isinstance(item, Taken):
-            if item.token == self.token:
-                self._begin()
+        said = self.inbox.popleft()
+        if isinstance(said, int):
+            message = [b"message", CHANNEL, b"%d" % said]
+            self.backlog.add(next(self.stream.clock), [message], 1)
         else:
-            self.queue.append(item)
-
-    def _count(self, notice: Notice) -> None:
-        if notice.last <= self.last and notice.epoch == self.epoch and self.aligned:
-            return  # our own, or what went again
-        if not self.aligned:
-            self._line_up(notice)
-        elif notice.epoch != self.epoch or notice.before != self.last:
-            self.aligned = False
-        else:
-            self._cover(notice)
-
-    def _line_up(self, notice: Notice) -> None:
-        if not self._take_off_marker(notice.answered):
-            return
-        self.aligned, self.dropped = True, 0
-        self.epoch, self.last, self.reach, self.ring = notice.epoch, notice.last, notice.last, []
-
-    def _cover(self, notice: Notice) -> None:
-        if self.dropped > notice.dropped:
-            self.aligned = False  # the other one appended what we no longer have
-            return
-        self._take_off(notice.dropped - self.dropped)
-        self.dropped = 0
-        messages = self._take_off(len(notice.ids))
-        self.ring += zip(notice.ids, messages, strict=True)
-        self.last = notice.last
-
-    def _take_off_marker(self, number: int) -> bool:
-        """Whoever asked: both have it at the same place."""
-        if Marker(number) not in self.queue:
-            return False
-        del self.queue[: self.queue.index(Marker(number)) + 1]
-        return True
-
-    def _take_off(self, number: int) -> list[int]:
-        taken: list[int] = []
-        while len(taken) < number:
-            if not isinstance(item := self.queue.pop(0), Marker):
-                taken.append(item)
-        return taken
-
-    # -- what it does ---------------------------------------------------------------------------
+            self.line_up.hear(said)
+        if self.taken and self.line_up.confirmed.is_set():
+            self.begin(self.taken)
 
     def ask(self) -> None:
-        """Put a marker where both sides see it."""
-        self.stream.publish(Marker(next(self.stream.numbers)))
+        self.stream.tell(Marker(b"%d" % next(self.stream.numbers)).encode())
 
     def take(self) -> None:
         """Take the free lease; nothing is appended before our own word of it is back."""
-        self.token = self.stream.holder = next(self.stream.numbers)
-        self.ready, self.found = False, self.stream.last
-        self.stream.publish(Taken(self.token))
+        self.line_up.token = b"%d" % next(self.stream.numbers)
+        self.line_up.confirmed.clear()
+        reply = self.stream.take(self.line_up.token, self.line_up.doubt)
+        self.taken = reply if reply.status == "OK" else None
+        if not self.taken:
+            self.line_up.token = b""
 
-    def _begin(self) -> None:
-        self.ready = True
-        if not self.aligned or self.found > self.last:  # inexact: somebody's words were missed
-            self._match()
-            self.epoch, self.aligned = self.token, True
+    def begin(self, reply: Reply) -> None:
+        self.taken = None
+        if not self.line_up.take_over(reply, heard=True):
+            self.unsure = True
+            tail = [(CHANNEL, message) for _, message in self.stream.entries[-TAIL:]]
+            self.line_up.guess(tail, reply.last_id)
+        self.again = self.ring.newer_than(reply.last_id)
+        self.line_up.position = reply.position
 
-    def _match(self) -> None:
-        """Find the stream's last message in the queue: what is ahead of it was appended too."""
-        if self.found <= self.last:
+    def append(self, *, reply_lost: bool = False) -> None:
+        """One script call."""
+        line_up = self.line_up
+        if not self.again and not line_up.in_flight.ids:
+            line_up.compose()
+        batch = self.again[0] if self.again else line_up.in_flight
+        words = line_up.notice(0, batch)
+        mark = line_up.in_flight.mark
+        reply = self.stream.append(line_up.token, line_up.position, batch, mark, words)
+        if reply_lost:
             return
-        known = {message for _, message in self.stream.entries}
-        places = [place for place, item in enumerate(self.queue) if item in known]
-        if places:
-            del self.queue[: places[-1] + 1]
-        self.last = self.reach = self.found
-        self.ring = []
+        if reply.status == "FENCED":
+            line_up.fenced()
+        elif reply.status == "MOVED":
+            self._adopt(reply)
+        else:
+            if self.again:
+                self.again.popleft()
+            else:
+                line_up.landed()
+            line_up.position = reply.position
 
-    def append(self, limit: int, *, reply: bool = True) -> None:
-        """One script call. Without a reply its own notice tells, if it landed."""
-        if self.stream.holder != self.token:
-            self.token, self.ready = 0, False  # fenced; what it has stays: notices go on
-            return
-        before = self.stream.last
-        if before < self.last:  # lost: again, with the same ids
-            self.stream.entries += [entry for entry in self.ring if entry[0] > before]
-            return
-        if before > self.last:
-            return  # its own notice, unread, tells what landed
-        batch: list[int] = []
-        answered = 0
-        for item in self.queue:
-            if isinstance(item, Marker):
-                answered = item.number
-                continue
-            if answered or len(batch) == limit:
-                break
-            batch.append(item)
-        if self.dropped and not batch:
-            if answered:
-                self._take_off_marker(answered)  # not to be answered now; it is asked again
-            return
-        ids = tuple(next(self.stream.numbers) for _ in batch)
-        self.stream.entries += zip(ids, batch, strict=True)
-        notice = Notice(self.epoch, before, self.dropped, ids, answered, self.stream.last)
-        self.stream.publish(notice)
-        if reply:
-            self._landed(notice)
+    def _adopt(self, reply: Reply) -> None:
+        if reply.landed:
+            self.line_up.landed()
+        self.again = self.ring.newer_than(reply.last_id)
+        self.line_up.position = reply.position
+        self.line_up.rise_above(reply.last_id)
 
-    def _landed(self, notice: Notice) -> None:
-        messages = self._take_off(len(notice.ids))
-        self._take_off_marker(notice.answered)
-        self.ring += zip(notice.ids, messages, strict=True)
-        self.last, self.dropped = notice.last, 0
-
-    def drop(self) -> None:
-        """The buffer is full: the oldest goes, and the next notice says so."""
-        self._take_off(1)
-        self.dropped += 1
-
-    def reconnect(self) -> None:
-        """A new subscription after a lost one: its queue has a hole."""
-        self.connected, self.aligned, self.inbox = True, False, []
-        # What follows a marker from before the hole isn't all that followed it.
-        self.queue = [item for item in self.queue if not isinstance(item, Marker)]
-        if self.stream.holder == self.token:
-            self.stream.holder = 0
-        self.token, self.ready = 0, False
+    def give_up(self) -> None:
+        if self.stream.holder == self.line_up.token:
+            self.stream.holder = b""
+        self.line_up.fenced()
+        self.taken = None
