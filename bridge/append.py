@@ -189,8 +189,12 @@ class Appender:
             self.line_up.landed()
         if self._again and self._again[0].mark == reply.last_id:  # it landed, its reply was lost
             self.line_up.position += len(self._again[0].ids)
-        self._again = self._ring.newer_than(reply.last_id)
         strangers = reply.position - self.line_up.position
+        if strangers < 0 and self._lease.others > 0 and self.line_up.lacks(reply.last_id):
+            emit("lease.yielded", reason="another bridge may have what the stream lost")
+            self.line_up.fenced()
+            return
+        self._again = self._ring.newer_than(reply.last_id)
         self.line_up.position = reply.position
         self.line_up.rise_above(reply.last_id)
         self._say_strangers(strangers)

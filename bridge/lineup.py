@@ -54,22 +54,24 @@ class LineUp:
 
     def _count(self, notice: Notice) -> None:
         if self.aligned and notice.epoch == self._epoch:
-            if id_pair(notice.last) < id_pair(self.last) or (
-                notice.ids and notice.last == self.last
-            ):
+            news = id_pair(notice.last) > id_pair(self.last)
+            if not news and (notice.ids or notice.last != self.last):
                 return  # our own from before
             self.position = notice.position
             self.aligned = notice.before == self.last and self._cover(notice.dropped, notice.ids)
         else:
             self.aligned = False
-        if (
-            not self.aligned
-            and notice.answered
-            and self.backlog.cover_until(Marker(notice.answered))
-        ):
-            self.aligned, self._epoch = True, notice.epoch
-            self.last = self._reach = notice.last
-            self.position = notice.position + len(notice.ids)
+        if notice.answered and (not self.aligned or self.backlog.torn):
+            self._line_up(notice)
+
+    def _line_up(self, notice: Notice) -> None:
+        if not self.backlog.cover_until(Marker(notice.answered)):
+            return
+        if not self.aligned:
+            self._reach = notice.last
+        self.aligned, self._epoch = True, notice.epoch
+        self.last = notice.last
+        self.position = notice.position + len(notice.ids)
 
     def _cover(self, dropped: int, ids: list[bytes]) -> bool:
         """Move what somebody appended from the backlog into the ring, with the same ids."""
@@ -155,9 +157,14 @@ class LineUp:
 
     def has_all(self, last_id: bytes) -> bool:
         """Nobody could go on better than this bridge from a stream that ends there."""
-        # What is older than any ring keeps, nobody else has either.
-        lacks = id_pair(self._reach) > id_pair(last_id) and self._ring.keeps(self._reach)
-        return self.aligned and not self.backlog.torn and not lacks
+        return self.aligned and not self.backlog.torn and not self.lacks(last_id)
+
+    def lacks(self, last_id: bytes) -> bool:
+        """A stream that ends there has lost what this bridge never had, and another one may have.
+
+        What is older than a ring keeps, nobody has.
+        """
+        return id_pair(self._reach) > id_pair(last_id) and self._ring.keeps(self._reach)
 
     @property
     def doubt(self) -> bytes:

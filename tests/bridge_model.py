@@ -150,6 +150,9 @@ class Bridge:
     def _adopt(self, reply: Reply) -> None:
         if reply.landed:
             self.line_up.landed()
+        if self.line_up.lacks(reply.last_id):
+            self.give_up()
+            return
         self.again = self.ring.newer_than(reply.last_id)
         self.line_up.position = reply.position
         self.line_up.rise_above(reply.last_id)
