@@ -71,11 +71,13 @@ class Backlog:
             self._items.append(piece)
             self._count(piece, 1)
         while self.length and (self.length > self._limit or self._size > MAX_BYTES):
-            self._drop()
+            self.drop()
         self.arrival.set()
 
     def insert(self, item: Marker | Hole) -> None:
         """What is said between the messages keeps its place among them."""
+        if isinstance(item, Marker) and self._items and isinstance(self._items[-1], Marker):
+            self._items.pop()  # one for each place: all who have the older one have this one
         self._items.append(item)
         self.arrival.set()
 
@@ -153,18 +155,23 @@ class Backlog:
                 for message in item.messages:
                     yield item.received_us, message
 
-    def _count(self, piece: Piece, sign: int) -> None:
-        self._size += sign * piece.size
-        self.length += sign * len(piece.messages)
+    def drop(self) -> None:
+        """The oldest piece, and markers ahead of it, since their answer tells no more what is left.
 
-    def _drop(self) -> None:
-        """The oldest piece; holes and markers ahead of it stay."""
-        pieces = ((i, item) for i, item in enumerate(self._items) if isinstance(item, Piece))
-        index, piece = next(pieces)
-        del self._items[index]
+        Holes stay.
+        """
+        holes = []
+        while not isinstance(piece := self._items.popleft(), Piece):
+            if isinstance(piece, Hole):
+                holes.append(piece)
+        self._items.extendleft(reversed(holes))
         self._count(piece, -1)
         self.dropped += len(piece.messages)
         self.untold += len(piece.messages)
         if not self._overflowing:  # once per overflow; `progress` repeats the count
             self._overflowing = True
             emit("bridge.overflow", limit=self._limit, dropped=self.dropped)
+
+    def _count(self, piece: Piece, sign: int) -> None:
+        self._size += sign * piece.size
+        self.length += sign * len(piece.messages)

@@ -86,8 +86,7 @@ class Lease:
         return False
 
     async def _look(self) -> Reply:
-        sure = self._line_up.aligned and not self._line_up.backlog.torn
-        if sure and self._free_since is None:
+        if self._line_up.whole and self._free_since is None:
             return await self._script.look(None)
         marker = Marker(b"%s:%d" % (self._name, next(self._numbers)))
         reply = await self._script.look(marker)

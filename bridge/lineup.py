@@ -61,7 +61,7 @@ class LineUp:
             self.aligned = notice.before == self.last and self._cover(notice.dropped, notice.ids)
         else:
             self.aligned = False
-        if notice.answered and (not self.aligned or self.backlog.torn):
+        if notice.answered and not self.whole:
             self._line_up(notice)
 
     def _line_up(self, notice: Notice) -> None:
@@ -157,7 +157,12 @@ class LineUp:
 
     def has_all(self, last_id: bytes) -> bool:
         """Nobody could go on better than this bridge from a stream that ends there."""
-        return self.aligned and not self.backlog.torn and not self.lacks(last_id)
+        return self.whole and not self.lacks(last_id)
+
+    @property
+    def whole(self) -> bool:
+        """All that isn't appended is in the backlog."""
+        return self.aligned and not self.backlog.torn and not self.backlog.untold
 
     def lacks(self, last_id: bytes) -> bool:
         """A stream that ends there has lost what this bridge never had, and another one may have.

@@ -8,7 +8,7 @@ from bridge.backlog import Hole
 from tests.bridge_model import Bridge, Stream
 
 BRIDGES = 3
-BUFFER = 12
+BUFFER = 1000
 which = integers(0, BRIDGES - 1)
 
 
@@ -117,10 +117,17 @@ class Bridges(RuleBasedStateMachine):
         self.publish(behind)
 
     @rule(index=which)
+    def drop(self, index: int) -> None:
+        """A full buffer; a leader says so, and the others leave out the same."""
+        bridge = self.bridges[index]
+        if bridge.backlog.length and self.spares(bridge):
+            bridge.backlog.drop()
+
+    @rule(index=which)
     def hand_over(self, index: int) -> None:
         """The lease ends, and this one takes it, if it may."""
         self.stream.holder = b""
-        self.read(index, 3 * BUFFER)
+        self.read(index, BUFFER)
         self.take(index)
         self.work()
 
