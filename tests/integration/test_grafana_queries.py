@@ -170,6 +170,7 @@ async def test_the_first_error_of_an_old_process_counts_and_what_it_had_counted_
 async def test_grafana_reads_and_does_nothing_else(grafana: Grafana) -> None:
     assert await grafana.fetchval("SHOW default_transaction_read_only") == "on"
     assert await grafana.fetchval("SHOW statement_timeout") == "10s"
+    assert await grafana.fetchval("SHOW temp_file_limit") == "1GB"
     await grafana.execute("SET default_transaction_read_only = off")
     for statement in (
         "DELETE FROM stock_prices",
@@ -178,6 +179,14 @@ async def test_grafana_reads_and_does_nothing_else(grafana: Grafana) -> None:
         "CREATE TABLE mine (a int)",
         "SELECT * FROM pg_authid",
         "SELECT pg_read_file('PG_VERSION')",
+        # A lock that is kept would stop whoever makes the next day's partition.
+        "SELECT pg_advisory_lock('pipeline_metrics'::regclass::oid::bigint)",
+        "SELECT pg_try_advisory_lock_shared(1)",
+        "SELECT pg_advisory_xact_lock(1, 1)",
+        # Whatever fills the disk.
+        "SELECT lo_from_bytea(0, 'x')",
+        "SELECT pg_logical_emit_message(false, 'x', 'x')",
+        "SET temp_file_limit = -1",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await grafana.execute(statement)
