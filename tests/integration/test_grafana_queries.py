@@ -152,6 +152,21 @@ async def test_a_clock_that_steps_back_counts_nothing_twice(
     assert [row["gained"] for row in rows] == [100] * len(moments)
 
 
+async def test_a_clock_that_steps_back_counts_nothing_of_long_ago(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    """The report with the earliest time isn't the first one: its counter is not the lowest."""
+    process = Process("bridge", "bridge-0", seen.since - timedelta(days=1))
+    reports = [
+        process.report(seen.since + timedelta(seconds=moment), received=1_000_000 + 100 * number)
+        for number, moment in enumerate([100, 105, 110, 50, 55, 60])
+    ]
+    await store(postgres.dsn("vector"), reports)
+    gained = "SELECT gained FROM counter_gains(ARRAY['received'], $1, $2)"
+    rows = await grafana.fetch(gained, seen.since, seen.until)
+    assert [row["gained"] for row in rows] == [100] * 5
+
+
 async def test_the_first_error_of_an_old_process_counts_and_what_it_had_counted_before_does_not(
     postgres: Database, grafana: Grafana, seen: Range
 ) -> None:
