@@ -57,8 +57,10 @@ async def filled(postgres: Database, seen: Range) -> None:
         outage = {"errors": [{"kind": "outage:postgres", "value": 1}]} if late else {}
         killed = passed - 300 if late else passed  # counts from 0 again
         started = seen.since + timedelta(seconds=300 if late else 0)
+        bridge = {"refused": passed // 100}
         writer = {"started_at": started.timestamp(), "rows": killed * 48, "handled": killed * 48}
-        reports += everybody(seen.since, at, writer={**writer, **outage, "dead_letters": killed})
+        said = {**writer, **outage, "dead_letters": killed}
+        reports += everybody(seen.since, at, bridge=bridge, writer=said)
         reports.append(other.report(at, rows=passed * 2, handled=passed * 2, lag_seconds=1.0))
         at += EVERY
     await store(postgres.dsn("vector"), reports)
@@ -114,7 +116,8 @@ async def test_what_panels_show_is_what_was_reported(
     assert len(written) >= 60
     assert all(rate == pytest.approx(50) for rate in written)
     assert sum((await series("pipeline: 60 Errors"))["writer outage:postgres"]) == 1
-    assert sum((await series("pipeline: 61 Dead letters"))["writer"]) == 295 + 300
+    buried = await series("pipeline: 61 Dead letters")
+    assert (sum(buried["bridge"]), sum(buried["writer"])) == (6, 295 + 300)
     assert sum((await series("pipeline: 62 Starts"))["writer"]) == 3
     assert max((await series("pipeline: 42 Lag in seconds"))["lag_seconds"]) == 2.5
     assert set(await series("pipeline: 44 Bulk-insert latency")) == {"p50", "p95", "p99", "max"}
