@@ -15,7 +15,7 @@ from api.candles import average
 from api.database import Busy, Connection, Database, SlowQuery
 from api.formats import Format
 from api.freshness import caching, etag
-from api.queries import Page, close_range, next_day, page
+from api.queries import Page, close_range, next_day, page, skip
 from api.ranges import AskedRange, Position, TimeRange, described, write_cursor
 from api.requests import wants_body
 from pipeline.outage import Outage
@@ -162,7 +162,10 @@ async def next_page(
         found = await page(connection, wanted.stock_name, (begin, end), limit, form)
         if found.rows:
             return found
-        after = end
+        beyond = await skip(connection, wanted.stock_name, end, until)
+        if beyond is None:
+            break
+        after = beyond
     return Page(b"", 0, None)
 
 

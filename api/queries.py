@@ -55,6 +55,21 @@ ORDER BY start DESC
 LIMIT 1
 """
 
+# Over all days, so for once: behind days of which only candles are left.
+NEXT_TICK = """
+SELECT timestamp FROM stock_prices
+WHERE stock_name = $1 AND timestamp >= $2 AND timestamp < $3
+ORDER BY timestamp, event_id
+LIMIT 1
+"""
+
+TICK_BEFORE = """
+SELECT timestamp FROM stock_prices
+WHERE stock_name = $1 AND timestamp < $2 AND timestamp >= $3
+ORDER BY timestamp DESC, event_id DESC
+LIMIT 1
+"""
+
 NEWEST = """
 SELECT last_at, last_id FROM candles
 WHERE stock_name = $1 AND minutes = 1
@@ -142,6 +157,18 @@ async def next_day(
     midnight = hour.replace(hour=0)
     begin, end = Position(midnight, -1), Position(midnight + timedelta(days=1), -1)
     return (min(after, end), begin) if backwards else (max(after, begin), end)
+
+
+async def skip(
+    connection: Connection, stock_name: str, after: Position, until: Position
+) -> Position | None:
+    """Just before the next tick between two positions without a tick of their own; or None."""
+    backwards = until < after
+    sql = TICK_BEFORE if backwards else NEXT_TICK
+    at = await connection.fetchval(sql, stock_name, after.timestamp, until.timestamp)
+    if at is None:
+        return None
+    return Position(at + MICROSECOND if backwards else at, -1)
 
 
 async def latest(connection: Connection, stock_name: str) -> bytes:

@@ -24,7 +24,7 @@ python3 -m local ctl ...          ask or command a running system, for example:
                                     ctl down
 
 Variables (the environment wins over .env):
-  HTTP_PORT         the page's port, 8080; the five ports above it are used too. Another number
+  HTTP_PORT         the page's port, 8080; the six ports above it are used too. Another number
                     is another instance, with data of its own in .run/HTTP_PORT
   HTTP_HOST         where nginx listens, 127.0.0.1; 0.0.0.0 lets other machines in
   GENERATOR_HZ      moves a second of each price, 10

@@ -70,7 +70,8 @@ def _who_holds(instance: Instance) -> str:
             return (
                 f"this instance (HTTP_PORT={instance.http_port}) runs already, as process {pid}.\n"
                 "Stop it with Ctrl-C where it runs, or with `kill` and that number.\n"
-                "For a second one beside it choose another HTTP_PORT, at least six away."
+                "For a second one beside it choose another HTTP_PORT, "
+                f"at least {len(USES_OF_PORTS)} away."
             )
     lines = "\n".join(f"  {pid} {_shown(command)}" for pid, command in commands.items())
     return (

@@ -10,23 +10,42 @@ CREATE FUNCTION utc_day(moment timestamptz) RETURNS date LANGUAGE sql IMMUTABLE
 CREATE FUNCTION partition_name(day date) RETURNS name LANGUAGE sql STABLE
     RETURN 'stock_prices_' || to_char(day, 'YYYYMMDD');
 
--- Strays move out of the default first: PostgreSQL refuses the partition otherwise. False: it is there already.
-CREATE FUNCTION make_partition(day date) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = '1s' AS $$
+CREATE FUNCTION has_strays(day date) RETURNS boolean LANGUAGE sql STABLE
+    RETURN EXISTS (SELECT FROM stock_prices_default
+                   WHERE timestamp >= day::timestamp AT TIME ZONE 'UTC' AND timestamp < (day + 1)::timestamp AT TIME ZONE 'UTC');
+
+CREATE FUNCTION has_partition(day date) RETURNS boolean LANGUAGE sql STABLE
+    RETURN EXISTS (SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+                   WHERE inhparent = 'stock_prices'::regclass AND relname = partition_name(day));
+
+-- Strays move out of the default first: PostgreSQL refuses the partition otherwise. Nobody may read meanwhile: a query that
+-- was planned before would find the strays neither here nor there. False: it is there already.
+CREATE FUNCTION make_partition(day date) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = '500ms' AS $$
 DECLARE
-    made  name        := partition_name(day);
-    first timestamptz := day::timestamp AT TIME ZONE 'UTC';
-    next  timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
+    made   name        := partition_name(day);
+    first  timestamptz := day::timestamp AT TIME ZONE 'UTC';
+    next   timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
+    strays boolean;
 BEGIN
-    PERFORM pg_advisory_xact_lock('stock_prices'::regclass::oid::bigint);
-    IF EXISTS (SELECT FROM pg_class WHERE relname = made) THEN
+    PERFORM FROM retention FOR UPDATE;   -- one at a time; of the services nobody may lock this, as anybody may an advisory lock
+    IF has_partition(day) THEN
         RETURN false;
+    END IF;
+    strays := has_strays(day);
+    IF strays THEN
+        LOCK TABLE ONLY stock_prices IN ACCESS EXCLUSIVE MODE;
     END IF;
     -- ATTACH wants this lock too; taken now, no stray can follow those that move.
     LOCK TABLE stock_prices_default IN ACCESS EXCLUSIVE MODE;
-    EXECUTE format('CREATE TABLE %I (LIKE stock_prices)', made);
-    EXECUTE format('WITH strays AS (DELETE FROM stock_prices_default WHERE timestamp >= %L AND timestamp < %L RETURNING *)
-                    INSERT INTO %I SELECT * FROM strays', first, next, made);
-    EXECUTE format('ALTER TABLE stock_prices ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', made, first, next);
+    IF NOT strays AND has_strays(day) THEN
+        RAISE lock_not_available USING MESSAGE = 'ticks of a day without a partition came while it was made';
+    END IF;
+    EXECUTE format('CREATE TABLE public.%I (LIKE stock_prices)', made);
+    IF strays THEN
+        EXECUTE format('WITH strays AS (DELETE FROM stock_prices_default WHERE timestamp >= %L AND timestamp < %L RETURNING *)
+                        INSERT INTO public.%I SELECT * FROM strays', first, next, made);
+    END IF;
+    EXECUTE format('ALTER TABLE stock_prices ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)', made, first, next);
     RETURN true;
 END $$;
 
@@ -34,8 +53,7 @@ END $$;
 CREATE FUNCTION make_partitions(first date, last date) RETURNS bigint LANGUAGE sql
     RETURN (SELECT count(*) FILTER (WHERE make_partition(day::date)) FROM generate_series(first, last, interval '1 day') AS day);
 
--- The first day that is kept, counted from the newest tick where no tick is newer: a clock that jumps ahead, or a market
--- that ended, drops nothing.
+-- The first day that is kept, counted from the newest tick if that is older: a market that ended drops nothing.
 CREATE FUNCTION first_day_kept() RETURNS date LANGUAGE sql STABLE AS $$
     SELECT least(utc_day(now()), utc_day(max(newest.last_at))) - (SELECT days FROM retention)
     FROM stock_names() AS stock CROSS JOIN LATERAL (
@@ -43,55 +61,59 @@ CREATE FUNCTION first_day_kept() RETURNS date LANGUAGE sql STABLE AS $$
     ) AS newest
 $$;
 
--- Whole days that are too old, and strays of such days. How many were dropped. Candles stay.
-CREATE FUNCTION drop_old_partitions() RETURNS int LANGUAGE plpgsql SET lock_timeout = '1s' AS $$
+-- Whole days that are too old, the oldest first; how many were dropped. Candles stay.
+CREATE FUNCTION drop_old_partitions(most int DEFAULT NULL) RETURNS int LANGUAGE plpgsql SET lock_timeout = '500ms' AS $$
 DECLARE
-    kept    date := first_day_kept();
     old     regclass;
     dropped int := 0;
 BEGIN
     FOR old IN
         SELECT inhrelid FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-        WHERE inhparent = 'stock_prices'::regclass AND relname ~ '_\d{8}$' AND relname < partition_name(kept)
+        WHERE inhparent = 'stock_prices'::regclass AND relname ~ '_\d{8}$' AND relname < partition_name(first_day_kept())
+        ORDER BY relname
+        LIMIT most
     LOOP
         EXECUTE format('DROP TABLE %s', old);
         dropped := dropped + 1;
     END LOOP;
-    DELETE FROM stock_prices_default WHERE timestamp < kept::timestamp AT TIME ZONE 'UTC';
     RETURN dropped;
 END $$;
 
--- What has to be done now and then, by whoever comes first; safe to call at any time. A lock that isn't had within a
--- second is a problem to tell, and for the next call to try again: what waits for a lock keeps all others waiting.
--- Dropping comes first, as it locks the whole table: the other way round a reader and this could wait for each other.
+-- The next thing that is due, by whoever comes first: to be called until nothing is made. Days to come; then one day that has
+-- strays; then the end of two old days at most, as a clock that jumps ahead must not drop them all at once. One thing in each
+-- transaction, since what waits for a lock, or holds one, keeps all others waiting. What can't be had within half a second
+-- is a problem to tell, and for the next call to try again.
 CREATE FUNCTION keep_partitions(OUT made bigint, OUT dropped int, OUT problem text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     today date := utc_day(now());
+    stray date;
 BEGIN
     made := 0;
     dropped := 0;
-    IF NOT pg_try_advisory_xact_lock('stock_prices'::regclass::oid::bigint) THEN
+    PERFORM FROM retention FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
         RETURN;
     END IF;
-    BEGIN
-        dropped := drop_old_partitions();
-    EXCEPTION WHEN lock_not_available THEN
-        problem := 'old days are not dropped: ' || SQLERRM;
-    END;
-    BEGIN
-        made := make_partitions(today, today + 3);
-        SELECT made + count(*) FILTER (WHERE make_partition(day)) INTO made
-        FROM (SELECT DISTINCT utc_day(timestamp) AS day FROM stock_prices_default) AS strays
-        WHERE day <= today + 3;
-    EXCEPTION WHEN lock_not_available THEN
-        made := 0;
-        problem := concat_ws('; ', problem, 'days are not made: ' || SQLERRM);
-    END;
+    SELECT count(*) FILTER (WHERE make_partition(day::date)) INTO made
+    FROM generate_series(today, today + 3, interval '1 day') AS day
+    WHERE NOT has_partition(day::date) AND NOT has_strays(day::date);
+    IF made = 0 THEN
+        SELECT min(utc_day(timestamp)) INTO stray FROM stock_prices_default
+        WHERE utc_day(timestamp) <= today + 3 AND NOT has_partition(utc_day(timestamp));
+        IF stray IS NULL THEN
+            dropped := drop_old_partitions(2);
+        ELSE
+            made := make_partition(stray)::int;
+        END IF;
+    END IF;
+EXCEPTION WHEN lock_not_available OR deadlock_detected OR duplicate_table THEN
+    made := 0;
+    problem := SQLERRM;
 END $$;
 
-REVOKE ALL ON FUNCTION utc_day, partition_name, make_partition, make_partitions, first_day_kept, drop_old_partitions,
-    keep_partitions FROM PUBLIC;
+REVOKE ALL ON FUNCTION utc_day, partition_name, has_strays, has_partition, make_partition, make_partitions, first_day_kept,
+    drop_old_partitions, keep_partitions FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION keep_partitions TO writer;
 
 SELECT keep_partitions();

@@ -51,6 +51,8 @@ class LettersTool(Generic[S]):
         self, parser: argparse.ArgumentParser, arguments: argparse.Namespace
     ) -> Callable[[S], Coroutine[Any, Any, int]] | None:
         """What was asked for; None is the service itself."""
+        if "" in (arguments.reason, arguments.id):
+            parser.error("--reason and --id need a text: without them it is all dead letters")
         if arguments.dead_letters:
             return partial(self._run, arguments)
         if arguments.store or arguments.drop or arguments.reason or arguments.id:

@@ -7,14 +7,23 @@ from pipeline.events import emit
 if TYPE_CHECKING:
     import asyncpg
 
-LIMIT = 25.0  # seconds; it gives locks up after one, so this is for a server that is gone
+LIMIT = 600.0  # seconds; a day's strays move at 100,000 a second, locks are given up at once
 
 
-async def keep_partitions(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """What is due now; nothing if somebody else is at it. What failed is due again next time."""
-    kept = await connection.fetchrow("SELECT * FROM keep_partitions()", timeout=LIMIT)
-    assert kept  # noqa: S101  # a function with OUT parameters always returns a row
-    if kept["made"] or kept["dropped"]:
-        emit("partitions.kept", made=kept["made"], dropped=kept["dropped"])
-    if kept["problem"]:
-        emit("partitions.failed", reason=kept["problem"])
+async def keep_partitions(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    """What is due now; nothing if somebody else is at it. False: something is due still."""
+    made = dropped = 0
+    problem = None
+    while True:
+        kept = await connection.fetchrow("SELECT * FROM keep_partitions()", timeout=LIMIT)
+        assert kept  # noqa: S101  # a function with OUT parameters always returns a row
+        made += kept["made"]
+        dropped += kept["dropped"]
+        problem = kept["problem"]
+        if problem or not kept["made"]:
+            break
+    if made or dropped:
+        emit("partitions.kept", made=made, dropped=dropped)
+    if problem:
+        emit("partitions.failed", reason=problem)
+    return not problem

@@ -23,19 +23,20 @@ OVERDUE = 2 * BEAT_EVERY  # of our own name's last beat: whoever had it was kill
 LOOK_EVERY = 3.0
 CLAIMED_TOGETHER = 1000  # Redis does nothing else meanwhile; and Lua can't pass on 8,000 values
 
-# KEYS: the heartbeat. ARGV: token, life in ms, ms of another's life that are as good as none.
-# 0: it was ours; -1: there was none, or none to speak of; else the ms that another's has left.
+# KEYS: the heartbeat. ARGV: token, life in ms, ms of another's life that are as good as none, the
+# token of our next life. 0: it was ours; -1: there was none, or none to speak of, and the next one
+# has begun; else the ms that another's has left.
 # A full Redis refuses a SET unless the script has written before. Without readers it stays full.
 _BEAT = """
 local holder = redis.call('GET', KEYS[1])
-if holder == ARGV[1] then
+if holder == ARGV[1] or holder == ARGV[4] then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  return 0
+  return holder == ARGV[1] and 0 or -1 -- or the reply that told of the next life was lost
 end
 local left = redis.call('PTTL', KEYS[1])
 if left > tonumber(ARGV[3]) then return left end
 redis.call('DEL', KEYS[1])
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[2])
 return -1
 """
 
@@ -105,7 +106,9 @@ class Peers:
         self._group = group
         self._settings = settings
         self.name = settings.consumer
-        self.token = token_hex(8)  # another process, or another life of ours, has another
+        self.process = token_hex(8)
+        # Each life has its own: a claim sent in one that is over judges nobody, however late.
+        self._token, self._next_token = "", self.process
         self._judges_from = self._looks_from = 0.0
         self._beating: asyncio.Task[None] | None = None
 
@@ -160,29 +163,29 @@ class Peers:
                 self._rename()
             left = found
             await pause(stop, BEAT_EVERY / 4)
-        self._judges_from = monotonic() + GRACE
 
     async def _beat_on(self) -> None:
         while True:
             await asyncio.sleep(BEAT_EVERY)
             try:
-                found = await self._beat()
-                if found > 0:  # we were paused, or cut off, for so long that it was taken
+                if await self._beat() > 0:  # we were paused, or cut off, so long that it was taken
                     self._rename()
-                    found = await self._beat()
+                    await self._beat()
             except Outage:  # said by those who work
-                found = -1
-            if found:
                 self._judges_from = monotonic() + GRACE
 
     async def _beat(self, stale: float = 0) -> int:
         with redis_outage():
             async with asyncio.timeout(ANSWER_LIMIT):
-                key, life = self._key(self.name), int(LIFE * 1000)
-                return int(await self._redis.eval(_BEAT, 1, key, self.token, life, int(stale)))
+                told = (self._token, int(LIFE * 1000), int(stale), self._next_token)
+                found = int(await self._redis.eval(_BEAT, 1, self._key(self.name), *told))
+        if found < 0:
+            self._token, self._next_token = self._next_token, token_hex(8)
+            self._judges_from = monotonic() + GRACE
+        return found
 
     def _rename(self) -> None:
-        taken, self.name = self.name, f"{self._settings.consumer}-{self.token}"
+        taken, self.name = self.name, f"{self._settings.consumer}-{self.process}"
         emit("stream.name_taken", group=self._group, consumer=taken, instead=self.name)
 
     async def _leave(self, in_order: bool) -> None:  # noqa: FBT001  # what `joined` found out
@@ -192,7 +195,7 @@ class Peers:
 
     async def _script(self, source: str, *more: str | int) -> Any:
         keys = (self._settings.stream, self._key(self.name))
-        return await self._redis.eval(source, 2, *keys, self.token, self._group, self.name, *more)
+        return await self._redis.eval(source, 2, *keys, self._token, self._group, self.name, *more)
 
     def _key(self, name: str) -> str:
         return self._settings.helper_key("alive", self._group, name)

@@ -55,7 +55,7 @@ class Consumer:
         self._gathering = gathering
         self._stream = Group(redis, group, settings)
         self._peers = Peers(redis, group, settings)
-        self._suspects = Suspects(redis, group, settings, self._peers.token)
+        self._suspects = Suspects(redis, group, settings, self._peers.process)
         self._dead_letters = DeadLetters(redis, group, settings)
         self._backlog_after: bytes | None = BEGINNING  # None: our backlog is read to its end
         self._redelivered = False

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 MAX_NAME = 255
 MAX_DIGITS = 18  # on either side of the point
-SEQUENCE_BITS = 20  # <ms>-<µs within the ms * 1024 + n>: at most 1,023,999
+SEQUENCE_BITS = 20
+SEQUENCES = 1000 << 10  # <ms>-<µs within the ms * 1024 + n>
 TIME_BITS = 43  # milliseconds until the year 2248
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,8 +77,8 @@ def unpack_id(entry_id: bytes) -> tuple[int, int]:
     """(milliseconds, sequence) of `<ms>-<seq>`; raises InvalidTick if the pair can't be packed."""
     left, _, right = entry_id.partition(b"-")
     ms, sequence = int(left), int(right)
-    if ms >> TIME_BITS or sequence >> SEQUENCE_BITS:
-        raise InvalidTick("entry id was not made by the bridge: it doesn't fit 63 bits")
+    if ms >> TIME_BITS or sequence >= SEQUENCES:
+        raise InvalidTick("entry id was not made by the bridge: it holds no time")
     return ms, sequence
 
 

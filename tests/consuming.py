@@ -32,6 +32,10 @@ async def pending(redis: Any, stream: str) -> int:
     return int((await redis.xpending(stream, GROUP))["pending"])
 
 
+async def is_pending(redis: Any, stream: str, entries: int) -> bool:
+    return await pending(redis, stream) == entries
+
+
 async def consume(
     settings: StreamSettings,
     until: Callable[[list[Entry]], bool],
@@ -69,3 +73,23 @@ def ids(entries: Sequence[Entry]) -> list[bytes]:
 def events(capsys: pytest.CaptureFixture[str], name: str) -> list[dict[str, Any]]:
     lines = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
     return [line for line in lines if line["event"] == name]
+
+
+async def left_by(name: str, redis: Any, stream: str, *messages: str) -> list[bytes]:
+    """Entries delivered to somebody who doesn't live any more."""
+    await redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
+    left = await append(redis, stream, *messages)
+    await redis.xreadgroup(GROUP, name, {stream: ">"})
+    return left
+
+
+async def consumers(redis: Any, stream: str) -> set[bytes]:
+    return {each["name"] for each in await redis.xinfo_consumers(stream, GROUP)}
+
+
+def alive(stream: str, name: str) -> str:
+    return f"{{{stream}}}:alive:{GROUP}:{name}"
+
+
+async def has_group(redis: Any, stream: str) -> bool:
+    return bool(await redis.exists(stream) and await redis.xinfo_groups(stream))

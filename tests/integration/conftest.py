@@ -1,10 +1,13 @@
-"""What tests of the api share: one process for those of a module that only ask."""
+"""What tests share: an api for those that only ask it, and consumers by their names."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+from pipeline import peers
+from pipeline.settings import StreamSettings
 from tests.api_process import Api, asking, start_api
+from tests.consuming import stream_settings
 from tests.servers import PostgresServer
 from tests.services import Service
 
@@ -20,3 +23,17 @@ def api_process(shared_postgres: PostgresServer) -> Iterator[tuple[Service, int]
 async def api(api_process: tuple[Service, int]) -> AsyncIterator[Api]:
     async with asking(*api_process) as running:
         yield running
+
+
+@pytest.fixture
+def quick_peers(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Fifteen seconds in one and a half."""
+    for name in ("LIFE", "BEAT_EVERY", "GRACE", "OVERDUE", "LOOK_EVERY"):
+        monkeypatch.setattr(peers, name, getattr(peers, name) / 10)
+    return monkeypatch
+
+
+@pytest.fixture
+def named(redis_url: str, stream: str) -> Callable[..., StreamSettings]:
+    """named("two") is what a consumer of that name reads."""
+    return lambda name, **more: stream_settings(redis_url, stream, consumer=name, **more)

@@ -147,6 +147,8 @@ async def test_a_server_that_is_away_is_said_and_nothing_is_removed(
     ("name", "options"),
     [
         ("writer", ["--drop"]),
+        ("writer", ["--dead-letters", "--drop", "--id", ""]),  # of a variable that isn't set
+        ("forwarder", ["--dead-letters", "--drop", "--reason", ""]),
         ("writer", ["--dead-letters", "--store", "--drop"]),
         ("forwarder", ["--dead-letters", "--store"]),  # prices of then are no news
     ],

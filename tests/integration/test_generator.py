@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 
 FAST = 1042  # moves a second: about 5,000 messages
 MESSAGES_A_MOVE = 4.8
-MOST_LINES = 8  # of progress, one every five seconds
+MOST_LINES = 16  # of progress, one every five seconds
 
 
 async def test_prices_appear_on_both_channels(

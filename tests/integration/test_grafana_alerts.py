@@ -75,6 +75,11 @@ async def test_a_rule_fires_for_what_it_is_made_for_and_no_other_does(
     assert found[uid] in (list(FIRES[uid]), [""])
 
 
+async def test_a_message_that_the_bridge_buries_is_a_dead_letter_too(database: Database) -> None:
+    await reported(database, 6, bridge={"refused": 1})
+    assert await firing(database) == {"errors": ["bridge"]}
+
+
 async def test_an_error_of_long_ago_fires_no_more(database: Database) -> None:
     """Counters keep it for ever."""
     await reported(database, 8, timedelta(minutes=6), **FIRES["errors"])

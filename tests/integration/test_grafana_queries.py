@@ -57,8 +57,10 @@ async def filled(postgres: Database, seen: Range) -> None:
         outage = {"errors": [{"kind": "outage:postgres", "value": 1}]} if late else {}
         killed = passed - 300 if late else passed  # counts from 0 again
         started = seen.since + timedelta(seconds=300 if late else 0)
+        bridge = {"refused": passed // 100}
         writer = {"started_at": started.timestamp(), "rows": killed * 48, "handled": killed * 48}
-        reports += everybody(seen.since, at, writer={**writer, **outage, "dead_letters": killed})
+        said = {**writer, **outage, "dead_letters": killed}
+        reports += everybody(seen.since, at, bridge=bridge, writer=said)
         reports.append(other.report(at, rows=passed * 2, handled=passed * 2, lag_seconds=1.0))
         at += EVERY
     await store(postgres.dsn("vector"), reports)
@@ -114,7 +116,8 @@ async def test_what_panels_show_is_what_was_reported(
     assert len(written) >= 60
     assert all(rate == pytest.approx(50) for rate in written)
     assert sum((await series("pipeline: 60 Errors"))["writer outage:postgres"]) == 1
-    assert sum((await series("pipeline: 61 Dead letters"))["writer"]) == 295 + 300
+    buried = await series("pipeline: 61 Dead letters")
+    assert (sum(buried["bridge"]), sum(buried["writer"])) == (6, 295 + 300)
     assert sum((await series("pipeline: 62 Starts"))["writer"]) == 3
     assert max((await series("pipeline: 42 Lag in seconds"))["lag_seconds"]) == 2.5
     assert set(await series("pipeline: 44 Bulk-insert latency")) == {"p50", "p95", "p99", "max"}
@@ -152,6 +155,21 @@ async def test_a_clock_that_steps_back_counts_nothing_twice(
     assert [row["gained"] for row in rows] == [100] * len(moments)
 
 
+async def test_a_clock_that_steps_back_counts_nothing_of_long_ago(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    """The report with the earliest time isn't the first one: its counter is not the lowest."""
+    process = Process("bridge", "bridge-0", seen.since - timedelta(days=1))
+    reports = [
+        process.report(seen.since + timedelta(seconds=moment), received=1_000_000 + 100 * number)
+        for number, moment in enumerate([100, 105, 110, 50, 55, 60])
+    ]
+    await store(postgres.dsn("vector"), reports)
+    gained = "SELECT gained FROM counter_gains(ARRAY['received'], $1, $2)"
+    rows = await grafana.fetch(gained, seen.since, seen.until)
+    assert [row["gained"] for row in rows] == [100] * 5
+
+
 async def test_the_first_error_of_an_old_process_counts_and_what_it_had_counted_before_does_not(
     postgres: Database, grafana: Grafana, seen: Range
 ) -> None:
@@ -170,6 +188,7 @@ async def test_the_first_error_of_an_old_process_counts_and_what_it_had_counted_
 async def test_grafana_reads_and_does_nothing_else(grafana: Grafana) -> None:
     assert await grafana.fetchval("SHOW default_transaction_read_only") == "on"
     assert await grafana.fetchval("SHOW statement_timeout") == "10s"
+    assert await grafana.fetchval("SHOW temp_file_limit") == "1GB"
     await grafana.execute("SET default_transaction_read_only = off")
     for statement in (
         "DELETE FROM stock_prices",
@@ -178,6 +197,14 @@ async def test_grafana_reads_and_does_nothing_else(grafana: Grafana) -> None:
         "CREATE TABLE mine (a int)",
         "SELECT * FROM pg_authid",
         "SELECT pg_read_file('PG_VERSION')",
+        # A lock that is kept would stop whoever makes the next day's partition.
+        "SELECT pg_advisory_lock('pipeline_metrics'::regclass::oid::bigint)",
+        "SELECT pg_try_advisory_lock_shared(1)",
+        "SELECT pg_advisory_xact_lock(1, 1)",
+        # Whatever fills the disk.
+        "SELECT lo_from_bytea(0, 'x')",
+        "SELECT pg_logical_emit_message(false, 'x', 'x')",
+        "SET temp_file_limit = -1",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await grafana.execute(statement)

@@ -104,6 +104,16 @@ async def test_a_step_that_fails_leaves_nothing_and_those_before_it_stay(
         await owner.close()
 
 
+async def test_a_password_that_can_not_be_set_is_in_no_message(
+    shared_postgres: PostgresServer,
+) -> None:
+    owner = await asyncpg.connect(shared_postgres.owner_dsn)
+    with pytest.raises(asyncpg.UndefinedObjectError, match="the password of nobody") as raised:
+        await owner.execute("SELECT set_password($1, $2)", "nobody", "secret-of-nobody")
+    await owner.close()
+    assert "secret-of-nobody" not in str(vars(raised.value))
+
+
 async def test_it_waits_for_postgres_and_each_run_sets_the_passwords(
     own_postgres: PostgresServer, service: StartService
 ) -> None:

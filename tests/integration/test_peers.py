@@ -1,8 +1,7 @@
-"""What becomes of a consumer's name and of its entries when it, or another one, dies."""
+"""What becomes of a consumer's entries when it, or another one, dies."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,52 +10,37 @@ from pipeline import peers
 from pipeline.outage import Outage
 from pipeline.settings import StreamSettings
 from pipeline.stream import Entry, Gathering, Rejected
-from tests.consuming import GROUP, append, consume, crash, events, ids, pending, stream_settings
+from tests.consuming import (
+    GROUP,
+    alive,
+    append,
+    consume,
+    consumers,
+    crash,
+    events,
+    has_group,
+    ids,
+    is_pending,
+    left_by,
+    pending,
+)
 from tests.waiting import POLL_EVERY, wait_until
 
 AT_MOST_TEN = Gathering(limit=10)
 
 Named = Callable[..., StreamSettings]
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Fifteen seconds in one and a half."""
-    for name in ("LIFE", "BEAT_EVERY", "GRACE", "OVERDUE", "LOOK_EVERY"):
-        monkeypatch.setattr(peers, name, getattr(peers, name) / 10)
-    return monkeypatch
-
-
-@pytest.fixture
-def named(redis_url: str, stream: str) -> Named:
-    """named("two") is what a consumer of that name reads."""
-    return lambda name, **more: stream_settings(redis_url, stream, consumer=name, **more)
-
-
-async def left_by(name: str, redis: Any, stream: str, *messages: str) -> list[bytes]:
-    """Entries delivered to somebody who doesn't live any more."""
-    await redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
-    left = await append(redis, stream, *messages)
-    await redis.xreadgroup(GROUP, name, {stream: ">"})
-    return left
-
-
-async def consumers(redis: Any, stream: str) -> set[bytes]:
-    return {each["name"] for each in await redis.xinfo_consumers(stream, GROUP)}
-
-
-def alive(stream: str, name: str) -> str:
-    return f"{{{stream}}}:alive:{GROUP}:{name}"
+pytestmark = pytest.mark.usefixtures("quick_peers")
 
 
 async def test_what_a_dead_peer_left_comes_after_the_own_backlog_and_before_new_entries(
     redis: Any,
     stream: str,
     named: Named,
-    quick: pytest.MonkeyPatch,
+    quick_peers: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    quick.setattr(peers, "GRACE", 0)  # or the new one would be read while others may report
+    quick_peers.setattr(peers, "GRACE", 0)  # or the new one would be read while others may report
     theirs = await left_by("dead", redis, stream, "A:1", "A:2")
     own = await append(redis, stream, "A:3")
     await redis.xreadgroup(GROUP, "one", {stream: ">"})
@@ -77,9 +61,9 @@ async def test_what_a_dead_peer_left_comes_after_the_own_backlog_and_before_new_
 
 
 async def test_two_claimers_get_each_entry_of_a_dead_peer_once(
-    redis: Any, stream: str, named: Named, quick: pytest.MonkeyPatch
+    redis: Any, stream: str, named: Named, quick_peers: pytest.MonkeyPatch
 ) -> None:
-    quick.setattr(peers, "CLAIMED_TOGETHER", 10)  # so that both find some
+    quick_peers.setattr(peers, "CLAIMED_TOGETHER", 10)  # so that both find some
     left = await left_by("dead", redis, stream, *[f"A:{n}" for n in range(1, 501)])
     seen: list[bytes] = []
 
@@ -112,8 +96,8 @@ async def test_a_slow_peer_keeps_what_it_has_however_long_its_outage(
         return ()
 
     slow = asyncio.ensure_future(consume(named("slow"), bool, wait_it_out))
-    await wait_until(lambda: _has_group(redis, stream))
-    await wait_until(lambda: _is(pending(redis, stream), 1))
+    await wait_until(lambda: has_group(redis, stream))
+    await wait_until(lambda: is_pending(redis, stream, 1))
     began = asyncio.get_running_loop().time()
 
     def long_since(_: list[Entry]) -> bool:
@@ -175,88 +159,6 @@ async def test_a_claimed_entry_whose_body_is_gone_is_said_to_be_lost(
     assert await pending(redis, stream) == 0
 
 
-async def test_two_processes_of_one_name_get_two_and_no_entry_twice(
-    redis: Any, stream: str, named: Named, capsys: pytest.CaptureFixture[str]
-) -> None:
-    seen: list[bytes] = []
-    names: set[bytes] = set()
-
-    async def note(batch: Sequence[Entry]) -> Sequence[Rejected]:
-        names.update(await consumers(redis, stream))
-        seen.extend(ids(batch))
-        return ()
-
-    def enough(_: list[Entry]) -> bool:
-        return len(names) >= 2 and len(seen) > 200
-
-    both = [
-        asyncio.ensure_future(consume(named("one"), enough, note, AT_MOST_TEN)) for _ in range(2)
-    ]
-    sent: list[bytes] = []
-    while not all(each.done() for each in both):
-        sent += await append(redis, stream, *["A:1"] * 10)
-        await asyncio.sleep(POLL_EVERY)
-    [first, second] = [len(each) for each in await asyncio.gather(*both)]
-
-    assert first
-    assert second
-    assert len(seen) == len(set(seen)) == sent.index(max(seen)) + 1
-    [taken] = events(capsys, "stream.name_taken")
-    assert names == {b"one", taken["instead"].encode()}
-
-
-async def test_who_finds_its_name_taken_when_it_wakes_takes_another(
-    redis: Any, stream: str, named: Named, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async def steal(_: Sequence[Entry]) -> Sequence[Rejected]:
-        await redis.set(alive(stream, "one"), "somebody", px=60_000)
-        await wait_until(lambda: _other_heartbeat(redis, stream))
-        return ()
-
-    await append(redis, stream, "A:1")
-    await consume(named("one"), bool, steal)
-
-    [taken] = events(capsys, "stream.name_taken")
-    assert taken["consumer"] == "one"
-    assert await redis.get(alive(stream, "one")) == b"somebody"
-    assert await pending(redis, stream) == 0
-
-
-async def test_heartbeats_that_vanish_all_at_once_are_nobodys_death(
-    redis: Any,
-    stream: str,
-    named: Named,
-    quick: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """As in a restart of Redis that takes longer than they live."""
-    quick.setattr(peers, "LOOK_EVERY", 0)
-    await append(redis, stream, "A:1")
-    vanished = 0
-
-    async def hold(batch: Sequence[Entry]) -> Sequence[Rejected]:
-        nonlocal vanished
-        while batch[0][2] == b"A:1" and vanished < 3:
-            await redis.xgroup_createconsumer(stream, GROUP, "dead")
-            await wait_until(lambda: _is_removed(redis, stream, b"dead"))  # the other one judges
-            await redis.delete(alive(stream, "one"), alive(stream, "two"))
-            await wait_until(lambda: redis.exists(alive(stream, "two")))
-            await wait_until(lambda: redis.exists(alive(stream, "one")))
-            vanished += 1
-        return ()
-
-    one = asyncio.ensure_future(consume(named("one"), bool, hold))
-    await wait_until(lambda: _has_group(redis, stream))
-    await wait_until(lambda: _is(pending(redis, stream), 1))
-    often = timedelta(milliseconds=5)
-    two = asyncio.ensure_future(consume(named("two", block=often), bool))
-    await one
-    await append(redis, stream, "A:2")
-
-    assert [message for _, _, message in await two] == [b"A:2"]
-    assert events(capsys, "stream.claimed") == []
-
-
 async def test_an_acknowledgement_that_redis_lost_is_noticed_by_who_gave_it(
     redis: Any, stream: str, named: Named
 ) -> None:
@@ -276,19 +178,3 @@ async def test_an_acknowledgement_that_redis_lost_is_noticed_by_who_gave_it(
 
     assert [message for _, _, message in seen] == [b"A:1", b"A:2", b"A:1"]
     assert await pending(redis, stream) == 0
-
-
-async def _has_group(redis: Any, stream: str) -> bool:
-    return bool(await redis.exists(stream) and await redis.xinfo_groups(stream))
-
-
-async def _is_removed(redis: Any, stream: str, name: bytes) -> bool:
-    return name not in await consumers(redis, stream)
-
-
-async def _other_heartbeat(redis: Any, stream: str) -> bool:
-    return bool(await redis.keys(alive(stream, "one-*").replace("{", "\\{")))
-
-
-async def _is(value: Awaitable[int], expected: int) -> bool:
-    return await value == expected

@@ -132,7 +132,7 @@ async def test_an_entry_that_the_bridge_did_not_make_is_a_dead_letter_and_its_ne
     await all_settled(redis, stream, "writer")
 
     letters = await dead_letters(redis, stream, "writer")
-    unfit = b"entry id was not made by the bridge: it doesn't fit 63 bits"
+    unfit = b"entry id was not made by the bridge: it holds no time"
     assert {letter[b"entry"]: (letter[b"message"], letter[b"reason"]) for letter in letters} == {
         foreign: (b"price 1 name A", b"fields are not channel and message"),
         unpackable[0]: (b"TSLA:3", unfit),

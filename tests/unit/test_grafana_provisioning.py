@@ -187,6 +187,10 @@ def test_nothing_calls_home(settings: configparser.ConfigParser, section: str, k
     assert settings.getboolean(section, key) is CALLS_HOME[section, key]
 
 
+def test_its_own_metrics_are_nobodys(settings: configparser.ConfigParser) -> None:
+    assert not settings.getboolean("metrics", "enabled", fallback=True)
+
+
 def test_grafana_lives_under_a_path_that_nginx_passes_on_whole(
     compose: dict[str, Any], settings: configparser.ConfigParser
 ) -> None:
