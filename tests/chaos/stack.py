@@ -63,7 +63,7 @@ class Stack:
             await asyncio.shield(starting)
         except BaseException as error:
             self._ending = True  # a thread can't be cancelled
-            await asyncio.wait({starting})
+            await asyncio.gather(starting, return_exceptions=True)
             await asyncio.to_thread(self._end)
             if isinstance(error, asyncio.CancelledError):  # of a failure, the logs say why
                 self._remove_data()

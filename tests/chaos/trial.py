@@ -74,7 +74,10 @@ class Trial:
         try:
             await self._all_listen()
             async with load.running():
-                await self._break_things(kinds, cycles, load)
+                try:
+                    await self._break_things(kinds, cycles, load)
+                finally:
+                    self._outcome.totals.ticks = load.published
                 await self._recovered("the last fault")
             drained = await self._drained(load.number)
             holes = self._holes()
@@ -108,8 +111,8 @@ class Trial:
 
     async def _break_things(self, kinds: Sequence[str], cycles: int, load: Load) -> None:
         known = faults()
-        totals = self._outcome.totals
-        scene = Scene(self._stack, self._random, self._owner_dsn, totals.note)
+        note = self._outcome.totals.note
+        scene = Scene(self._stack, self._random, self._owner_dsn, note)
         for kind in draw(kinds, cycles, self._random):
             if self._stop.is_set():
                 break
@@ -120,7 +123,6 @@ class Trial:
                 self._say(f"{kind}: {error!r}")
             self._outcome.faults[kind] += 1
             recovery = await self._recovered(kind)
-            totals.ticks = load.published
             self._outcome.longest_recovery_s = max(self._outcome.longest_recovery_s, recovery)
             self._say(
                 f"{self._outcome.faults.total():4} of {cycles} {kind:30}"
