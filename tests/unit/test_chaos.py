@@ -77,6 +77,13 @@ def test_a_tick_that_the_page_missed_without_a_word_is_lost() -> None:
     assert compared(rows, [(rows[:2], 0), (rows[3:], 0)]).lost == 1
 
 
+def test_what_another_forwarder_skips_of_a_dead_ones_may_be_missing_and_no_more() -> None:
+    rows = stored(1, 2, 3, 4, 5)
+    late = compared(rows, [([rows[0], *rows[3:]], 0), (rows[2:3], 1)])
+    assert (late.conflated, late.differences) == (1, [])
+    assert compared(rows, [(rows[3:], 0), (rows[2:3], 1)]).lost == 1
+
+
 def test_a_tick_that_the_page_has_twice_or_late_is_not_shown_again() -> None:
     rows = stored(1, 2, 3, 4, 5)
     assert compared(rows, [(rows, 0), (rows[:3], 0)]).differences == []
