@@ -8,8 +8,9 @@ import pytest
 
 from tests.chaos.__main__ import choose
 from tests.chaos.comparison import Hole, Stored, Totals, compare
-from tests.chaos.faults import faults
+from tests.chaos.faults import NEED_A_RING, faults
 from tests.chaos.load import Load
+from tests.chaos.network_faults import network_faults
 from tests.chaos.page import Page
 from tests.chaos.record import END, START, merge, read, table
 from tests.chaos.trial import Outcome, draw
@@ -95,6 +96,13 @@ def test_a_seed_always_draws_the_same_and_every_kind() -> None:
     assert once == again
     assert set(once[: len(kinds)]) == set(kinds)
     assert choose("kill:writer,pause:r*") == ["kill:writer", "pause:redis"]
+
+
+def test_kinds_keep_their_places_or_a_seed_would_draw_others() -> None:
+    kinds = list(faults())
+    places = [kinds.index(kind) for kind in ("kill:bridge", "fast:postgres", "cut:bridge-redis")]
+    assert places == [0, 45, 48]
+    assert set(kinds) - set(choose(None, short=True)) == {*NEED_A_RING, *network_faults()}
 
 
 def test_runs_add_up_and_a_seed_counts_once() -> None:
