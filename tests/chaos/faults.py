@@ -8,6 +8,7 @@ from functools import partial
 
 import asyncpg
 
+from tests.chaos.disk import full
 from tests.chaos.network_faults import network_faults
 from tests.chaos.scene import BACK_LIMIT, Fault, Scene
 from tests.chaos.stack import SERVERS, SERVICES
@@ -19,10 +20,11 @@ CLIENTS = ("bridge", "forwarder", "writer", "api")
 # Seconds: shorter and longer than a bridge's lease (1 s).
 PAUSES, FREEZES = (0.1, 0.8), (1.5, 4.0)
 LONGER_THAN_A_FLUSH, SHORTLY = (0.7, 1.2), (0.2, 0.4)
-HELPS = (2.0, 6.0)  # a replica that was added
+HELPS, FULL = (2.0, 6.0), (3.0, 6.0)  # a replica that was added; a disk
 LONGEST_CUT = 50_000  # bytes: less than a second of appends
 # Only a bridge that remembers what it appended can heal these: drawn when they are named.
 NEED_A_RING = ("flushall", "cut-aof:redis")
+NEEDS_ROOT = "full:postgres"  # and a small disk, which a long run would fill: named, too
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1"
 
 
@@ -81,6 +83,13 @@ async def scale(service: str, scene: Scene) -> None:
     await scene.some(HELPS)
     how = scene.random.choice((signal.SIGTERM, signal.SIGKILL))
     await scene.stack.remove(name, how, BACK_LIMIT)
+
+
+async def fill_disk(scene: Scene) -> None:
+    """Nothing can be stored for a while; PostgreSQL may die of it, and again at each start."""
+    with full(scene.stack.postgres_data):
+        await scene.some(FULL)
+    await scene.is_back("postgres", 0)
 
 
 async def flush(scene: Scene) -> None:
@@ -151,4 +160,4 @@ def faults() -> dict[str, Fault]:
     found["fast:postgres"] = partial(end, signal.SIGINT, "postgres")
     for service in ("writer", "forwarder"):
         found[f"scale:{service}"] = partial(scale, service)
-    return found | network_faults()
+    return found | network_faults() | {NEEDS_ROOT: fill_disk}

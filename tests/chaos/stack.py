@@ -18,6 +18,7 @@ import orjson
 
 from local.instance import LOOPBACK, Instance
 from local.servers import command, initialise_postgres, prepare, unprivileged
+from tests.chaos import disk
 from tests.chaos.member import Member
 from tests.chaos.network import LINKS, Network
 from tests.processes import descendants
@@ -42,7 +43,7 @@ FLUSH_INTERVAL = "0.5"  # not 5 s: ten times as many flushes to be hit in the sa
 class Stack:
     """Starts all, keeps all running, ends all; `members` are called as the services are."""
 
-    def __init__(self, bridges: int = 1, **settings: str) -> None:
+    def __init__(self, bridges: int = 1, *, small_disk: bool = False, **settings: str) -> None:
         # not below the user's own folder: as root, servers run as nobody
         data = Path(tempfile.mkdtemp(prefix="pipeline-chaos-"))
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "PG_BIN") if name in os.environ}
@@ -54,6 +55,8 @@ class Stack:
         self.members: dict[str, Member] = {}
         self.held: set[str] = set()  # not started again for now
         self._replicas: Counter[str] = Counter()
+        self.postgres_data = data / "postgres"
+        self._small_disk = small_disk
         self._ending = False
         self._keeping: asyncio.Task[None] | None = None
 
@@ -128,10 +131,13 @@ class Stack:
     def _start(self) -> None:
         prepare(self.instance)
         initialise_postgres(self.instance)
+        options = ["-c", "fsync=off"]  # tests kill processes, not machines
+        if self._small_disk:
+            disk.make_small(self.postgres_data)
+            options += disk.WAL
         for name in SERVERS:
-            # tests kill processes, not machines
-            options = ["-c", "fsync=off"] if name == "postgres" else []
-            line = [*unprivileged(), *command(name, self.instance), *options]
+            line = [*unprivileged(), *command(name, self.instance)]
+            line += options if name == "postgres" else []
             self._begin(name, line, self.instance.environment())
         line = [*unprivileged(), *self.network.command(self.instance.data / "network.json")]
         self._begin("toxiproxy", line, self.instance.environment() | {"LOG_LEVEL": "error"})
@@ -180,6 +186,7 @@ class Stack:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             member.wait(STOP_LIMIT)
+        disk.remove_small(self.postgres_data)
 
     def _remove_data(self) -> None:
         shutil.rmtree(self.instance.data, ignore_errors=True)

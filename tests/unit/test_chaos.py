@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.__main__ import choose
 from tests.chaos.comparison import Hole, Stored, Totals, compare
-from tests.chaos.faults import NEED_A_RING, faults
+from tests.chaos.faults import NEED_A_RING, NEEDS_ROOT, faults
 from tests.chaos.load import Load
 from tests.chaos.network_faults import network_faults
 from tests.chaos.page import Page
@@ -102,7 +102,11 @@ def test_kinds_keep_their_places_or_a_seed_would_draw_others() -> None:
     kinds = list(faults())
     places = [kinds.index(kind) for kind in ("kill:bridge", "fast:postgres", "cut:bridge-redis")]
     assert places == [0, 45, 48]
-    assert set(kinds) - set(choose(None, short=True)) == {*NEED_A_RING, *network_faults()}
+    assert set(kinds) - set(choose(None, short=True)) == {
+        *NEED_A_RING,
+        NEEDS_ROOT,
+        *network_faults(),
+    }
 
 
 def test_runs_add_up_and_a_seed_counts_once() -> None:
