@@ -1,7 +1,7 @@
 """Stepping: a loop whose clock, and a Redis client whose commands, wait for the test's word."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Cut
@@ -39,6 +39,12 @@ class Call:
         """The ids that a read has delivered."""
         read = self.arguments[0] == "XREADGROUP" and isinstance(self._outcome, list)
         return [entry[0] for entry in self._outcome[0][1]] if read else []
+
+    @property
+    def lost(self) -> list[bytes]:
+        """The ids that a claim has let go, for want of a body: said once, and the reply is cut."""
+        claim = self.arguments[0] == "EVAL" and isinstance(self._outcome, list)
+        return list(self._outcome[3]) if claim else []
 
     @property
     def found_nothing(self) -> bool:
@@ -80,10 +86,15 @@ class SteppedRedis(Redis):
 
     async def execute(self, call: Call) -> None:
         try:
-            outcome = await super().execute_command(*_at_once(call.arguments), **call.options)
+            execute = cast("Any", super().execute_command)  # redis-py types most of itself
+            outcome = await execute(*_at_once(call.arguments), **call.options)
         except ResponseError as error:
             outcome = error
         call.executed_as(outcome)
+
+
+def stepped(url: str) -> SteppedRedis:
+    return cast("SteppedRedis", SteppedRedis.from_url(url, protocol=2))
 
 
 def _at_once(arguments: tuple[Any, ...]) -> tuple[Any, ...]:

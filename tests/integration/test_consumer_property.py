@@ -7,19 +7,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-from hypothesis.strategies import booleans, integers, lists, sampled_from
+from hypothesis.strategies import integers, lists, sampled_from, sets
 
 from pipeline import peers, suspects
-from pipeline.lag import read_lag
 from pipeline.stream import Gathering
 from tests.consumer_books import KILLER, REFUSED, Life
 from tests.consumer_world import AT_ONCE, GATHERED, SCALE, World
-from tests.consuming import GROUP
 from tests.stepping import settled
 
 SHORT = 50  # sequences, always the same ones
 LONGER = "CONSUMER_SEQUENCES"  # so many others, by chance
 FATES = ["answered", "answered", "cut before", "cut after", "held", "late"]
+ENOUGH, FEW = 40, 20  # entries; and those among which each killer takes its deaths
 MESSAGES = [b"ok", b"ok", b"ok", REFUSED, KILLER, b"odd"]
 
 who = integers(0, 2)
@@ -28,11 +27,11 @@ who = integers(0, 2)
 class Consumers(RuleBasedStateMachine):
     """Up to three processes in one group, each as far as the test lets its commands through."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patch: pytest.MonkeyPatch) -> None:
         super().__init__()
         self.world = World(url)
         self.books = self.world.books
-        peers.monotonic = self.world.loop.time  # type: ignore[assignment] # `quick` puts it back
+        patch.setattr("pipeline.peers.monotonic", self.world.loop.time)
         self.appended = 0
         self.failed = False
         for name in ("one", "two"):
@@ -54,11 +53,12 @@ class Consumers(RuleBasedStateMachine):
     @rule(messages=lists(sampled_from(MESSAGES), min_size=1, max_size=5))
     def append(self, messages: list[bytes]) -> None:
         """With rising ids, as the bridge makes them."""
-        for message in messages:
+        for message in messages if len(self.books.entries) < ENOUGH else ():
             self.appended += 1
             entry = b"%d-%d" % (self.appended // 3 + 1, self.appended)
-            self.books.entries[entry] = message
-        self.run(self.world.add(list(self.books.entries)[-len(messages) :]))
+            deadly = self.appended < FEW and message == KILLER
+            self.books.entries[entry] = message if deadly or message != KILLER else b"ok"
+            self.run(self.world.neighbours.add([entry]))
 
     @rule(name=sampled_from(["one", "two", "three"]), gathering=sampled_from([AT_ONCE, GATHERED]))
     def start(self, name: str, gathering: Gathering) -> None:
@@ -82,51 +82,34 @@ class Consumers(RuleBasedStateMachine):
         for life in self.chosen(who):
             self.run(self.world.end_handling(life, outcome))
 
-    @rule(who=who, late=booleans())
-    def kill(self, who: int, late: bool) -> None:  # noqa: FBT001 # hypothesis passes it by name
+    @rule(who=who, how=sampled_from(["kill", "kill as it sends", "stop", "stop in no time"]))
+    def end(self, who: int, how: str) -> None:
         for life in self.chosen(who):
-            self.run(self.world.end_life(life, late=late))
-
-    @rule(who=who, in_time=booleans())
-    def stop(self, who: int, in_time: bool) -> None:  # noqa: FBT001 # hypothesis passes it by name
-        for life in self.chosen(who):
+            if how.startswith("kill"):
+                self.run(self.world.end_life(life, late=how != "kill"))
+                continue
             life.stop.set()
-            if not in_time:
+            if how != "stop":
                 life.task.cancel()
             self.run(settled())
 
-    @rule()
-    def deliver_late(self) -> None:
-        """What an old connection still had."""
-        if self.world.late:
-            self.run(self.world.execute(*self.world.late.pop(0)))
+    @rule(seconds=sampled_from([1, 1, 2, 4, 10]), present=sets(integers(0, 2)))
+    def wait(self, seconds: int, present: set[int]) -> None:
+        """The others are cut off, or asleep."""
+        here = [life for at, life in enumerate(self.books.living) if at in present]
+        self.run(self.world.pass_time(seconds, here))
 
-    @rule(moments=sampled_from([1, 3, 8, 13, 36]), absent=integers(0, 4))
-    def wait(self, moments: int, absent: int) -> None:
-        """Some seconds, in which one of them may be cut off."""
-        self.run(self.world.pass_time(moments, self.books.living[absent : absent + 1]))
-
-    # -- what befalls Redis ---------------------------------------------------------------------
-
-    @rule(befalls=sampled_from(["vanish", "vanish", "destroy", "flush", "cut"]))
+    @rule(befalls=sampled_from(["late", "late", "vanish", "vanish", "destroy", "flush", "cut"]))
     def befall(self, befalls: str) -> None:
-        self.run(getattr(self.world, befalls)())
+        deed = self.world.late if befalls == "late" else getattr(self.world.neighbours, befalls)
+        self.run(deed())
 
     @rule(reads=integers(1, 5), acks=integers(0, 5))
-    def read_as_another_group(self, reads: int, acks: int) -> None:
-        self.run(self.world.read_as_other(reads, acks))
-
-    @rule()
-    def trim(self) -> None:
-        self.run(self.world.trim())
-
-    @rule()
-    def ask_for_lag(self) -> None:
-        if self.books.view.delivered is not None and not self.books.cut:
-            now = self.books.view
-            to_come = sum(1 for entry in now.ids if now.is_to_come(entry))
-            told = self.run(read_lag(self.world.redis, self.world.stream, GROUP))
-            assert told["lag_entries"] in (None, len(now.pending) + to_come)
+    def trim(self, reads: int, acks: int) -> None:
+        """After what another group has done."""
+        self.run(self.world.neighbours.read_as_other(reads, acks))
+        self.run(self.world.neighbours.trim())
+        self.run(self.world.neighbours.ask_for_lag())
 
     def teardown(self) -> None:
         try:
@@ -136,17 +119,26 @@ class Consumers(RuleBasedStateMachine):
             self.world.close()
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LIFE", "BEAT_EVERY", "ANSWER_LIMIT", "GRACE", "OVERDUE", "LOOK_EVERY"):
+@pytest.fixture
+def stepped(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Seconds that only pass when we say so, and few deaths and entries for what takes many."""
+    for name in ("LIFE", "BEAT_EVERY", "ANSWER_LIMIT", "GRACE", "OVERDUE"):
         monkeypatch.setattr(peers, name, getattr(peers, name) * SCALE)
-    monkeypatch.setattr(peers, "monotonic", peers.monotonic)
+    monkeypatch.setattr(peers, "LIFE", 8 * SCALE)
+    monkeypatch.setattr(peers, "LOOK_EVERY", 0)
     monkeypatch.setattr(peers, "CLAIMED_TOGETHER", 3)
     monkeypatch.setattr(suspects, "SUSPICIOUS", 3)
     monkeypatch.setattr(suspects, "DEATHS", 2)
+    return monkeypatch
 
 
-def test_no_entry_is_lost_or_taken_from_the_living_whatever_befalls(redis_url: str) -> None:
+def test_no_entry_is_lost_or_taken_from_the_living_whatever_befalls(
+    redis_url: str, stepped: pytest.MonkeyPatch
+) -> None:
+    class Here(Consumers):
+        def __init__(self) -> None:
+            super().__init__(redis_url, stepped)
+
     longer = os.environ.get(LONGER)
     search = settings(
         max_examples=int(longer or SHORT),
@@ -157,4 +149,4 @@ def test_no_entry_is_lost_or_taken_from_the_living_whatever_befalls(redis_url: s
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(lambda: Consumers(redis_url), settings=search)
+    run_state_machine_as_test(Here, settings=search)
