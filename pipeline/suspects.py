@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from pipeline.connections import redis_outage
 from pipeline.events import emit
@@ -48,10 +49,15 @@ class Suspects:
 
     async def among(self, ids: Sequence[bytes], consumer: str) -> set[bytes]:
         """Those of a backlog's entries, oldest first, that were delivered suspiciously often."""
-        with redis_outage():
-            found = await self._redis.xpending_range(
-                self._stream, self._group, ids[0], ids[-1], len(ids), consumername=consumer
-            )
+        try:
+            with redis_outage():
+                found = await self._redis.xpending_range(
+                    self._stream, self._group, ids[0], ids[-1], len(ids), consumername=consumer
+                )
+        except ResponseError as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+            return set()  # flushed since we read them: the next read finds out
         suspects = {e["message_id"] for e in found if e["times_delivered"] >= SUSPICIOUS}
         if suspects:
             emit("stream.suspects", group=self._group, entries=len(suspects), of=len(ids))

@@ -10,7 +10,7 @@ from pipeline.connections import connect
 from pipeline.outage import Outage
 from pipeline.settings import StreamSettings
 from pipeline.stream import Consumer, Entry, Gathering, Rejected
-from pipeline.suspects import DEATHS, REASON, SUSPICIOUS
+from pipeline.suspects import DEATHS, REASON, SUSPICIOUS, Suspects
 from tests.consuming import (
     AT_ONCE,
     GROUP,
@@ -153,6 +153,18 @@ async def test_what_is_not_suspicious_is_handled_together(
     await consume(settings, lambda seen: len(seen) == 4, note)
 
     assert batches == [old[:1], old[1:], new]
+
+
+async def test_a_flush_between_a_backlog_and_the_look_for_suspects_ends_no_process(
+    redis: Any, settings: StreamSettings
+) -> None:
+    [entry_id] = await append(redis, settings.stream, "A:1")
+    await die(settings)
+    await redis.xgroup_destroy(settings.stream, GROUP)
+
+    async with connect(settings) as client:
+        suspects = Suspects(client, GROUP, settings, "token")
+        assert await suspects.among([entry_id], "one") == set()
 
 
 async def test_it_costs_nothing_while_nothing_fails(own_redis: RedisServer) -> None:
