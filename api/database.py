@@ -71,7 +71,7 @@ class Database:
         async with _admission(self._all, patience):
             with self._watch.noticing(), _absence():
                 async with self._pool.acquire(timeout=ANSWER) as connection:
-                    with _given_up_on_silence(connection):
+                    with _given_up_when_cut_short(connection):
                         # A server that hangs is found out here, not after the statement timeout.
                         await connection.execute("SELECT 1", timeout=ANSWER)
                         yield connection
@@ -130,11 +130,14 @@ async def _admission(semaphore: asyncio.Semaphore, patience: float) -> AsyncIter
 
 
 @contextmanager
-def _given_up_on_silence(connection: Connection) -> Iterator[None]:
-    """Else the pool would wait for the silent server as well."""
+def _given_up_when_cut_short(connection: Connection) -> Iterator[None]:
+    """Else the pool would wait for a silent server as well.
+
+    And a question that is cancelled between its parse and its execution keeps its locks.
+    """
     try:
         yield
-    except TimeoutError:
+    except (TimeoutError, asyncio.CancelledError):
         with suppress(asyncpg.InterfaceError):  # asyncpg has given it up already
             connection.terminate()
         raise

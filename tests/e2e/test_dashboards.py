@@ -60,7 +60,7 @@ async def test_after_a_real_run_every_panel_has_something_to_show(system: Target
 def reports(system: Target, service: str, since: datetime) -> list[Event]:
     """Its whole `progress` lines since then."""
     whole, _, _ = system.log_of(service).rpartition("\n")
-    lines = [orjson.loads(line) for line in whole.splitlines()]
+    lines = [orjson.loads(line) for line in whole.split("\n") if line]
     return [
         line
         for line in lines
