@@ -29,7 +29,7 @@ bench: install-dev
 	$(python) -m bench $(ARGS)
 
 chaos: install-dev         # break the running system on purpose and count every tick; ARGS=--help
-	$(python) -m tests.chaos $(ARGS)
+	@exec $(python) -m tests.chaos $(ARGS)
 
 tune:                      # PostgreSQL's sizes for this machine, as lines for .env; make tune ARGS='--memory 8GB --cores 4'
 	@python3 -m local.tune $(ARGS)

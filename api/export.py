@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,8 +20,8 @@ from api.ranges import AskedRange, Position, TimeRange, described, write_cursor
 from api.requests import wants_body
 from pipeline.outage import Outage
 
-# Rows of one query: half a megabyte, which is all that an answer has in memory. A page of so many
-# isn't a long answer.
+# Rows of one query: half a megabyte, of which an answer has two in memory. A page of so many isn't
+# a long answer.
 CHUNK = 5000
 PATIENCE = 30.0  # seconds for a reader to take a chunk, and for an answer under way to get the next
 CSV_HEAD = b"timestamp,exchange_name,price,id\n"
@@ -75,22 +75,24 @@ class PriceExport(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
             if wants_body(scope):
-                async for piece in self._pieces():
-                    await _write(send, piece)
+                async with aclosing(self._pieces()) as pieces:
+                    async for piece in pieces:
+                        await _write(send, piece)
             await send({"type": "http.response.body", "body": b""})
         except (Outage, Busy, SlowQuery, SlowReader):
             pass  # the server breaks the connection off when an answer has no end
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def _pieces(self) -> AsyncGenerator[bytes]:
         form = self._wanted.form
         between = b"" if form is Format.JSON else b"\n"
         yield self._head()
         left, last = self._wanted.limit, None
-        async for found in self._pages():
-            if last and form is Format.JSON:
-                yield b","
-            yield found.lines + between
-            left, last = left - found.rows, found.last
+        async with aclosing(self._pages()) as pages:
+            async for found in pages:
+                if last and form is Format.JSON:
+                    yield b","
+                yield found.lines + between
+                left, last = left - found.rows, found.last
         if form is Format.JSON:
             more = last if last and not left and await self._is_followed(last) else None
             cursor = write_cursor(more.event_id) if more else None
@@ -105,22 +107,27 @@ class PriceExport(Response):
         opened = orjson.dumps(described(self._wanted.stock_name, self._opened.part))
         return opened.removesuffix(b"}") + b',"prices":['
 
-    async def _pages(self) -> AsyncIterator[Page]:
+    async def _pages(self) -> AsyncGenerator[Page]:
+        """While one is written the next is read already, so neither side waits for the other."""
         found, left = self._opened.first, self._wanted.limit
         while found.last:
-            yield found
             left -= found.rows
-            if not left:
-                return
-            async with self._database.for_piece(PATIENCE) as connection:
-                found = await next_page(
-                    connection, self._wanted, (found.last, self._opened.until), min(left, CHUNK)
-                )
+            coming = asyncio.create_task(self._page(found.last, min(left, CHUNK)))
+            try:
+                yield found
+                found = await coming
+            finally:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+
+    async def _page(self, last: Position, limit: int) -> Page:
+        if not limit:
+            return Page(b"", 0, None)
+        async with self._database.for_piece(PATIENCE) as connection:
+            return await next_page(connection, self._wanted, (last, self._opened.until), limit)
 
     async def _is_followed(self, last: Position) -> bool:
-        async with self._database.for_piece(PATIENCE) as connection:
-            part = (last, self._opened.until)
-            return bool((await next_page(connection, self._wanted, part, 1)).rows)
+        return bool((await self._page(last, 1)).rows)
 
 
 async def open_export(database: Database, wanted: Wanted, *, whole: bool = True) -> Opened:

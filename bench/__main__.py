@@ -12,7 +12,7 @@ from bench.target import Target
 
 # Modules of this package: a title as docstring, and `async run(plan)` → Markdown.
 OF_THE_SYSTEM = ("path",)  # what `make local` has started
-BY_THEMSELVES = ("postgres", "history")
+BY_THEMSELVES = ("postgres", "history", "candles")
 BENCHES = (*OF_THE_SYSTEM, *BY_THEMSELVES)
 
 

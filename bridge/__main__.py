@@ -5,12 +5,10 @@ from functools import partial
 
 from bridge.append import Appender
 from bridge.backlog import Backlog
-from bridge.channels import Subscription
 from bridge.gauges import read_gauges
 from bridge.settings import BridgeSettings
 from pipeline.connections import connect
 from pipeline.lifecycle import run
-from pipeline.outage import Stopped, persist
 from pipeline.progress import emit_progress, report_progress
 
 DRAIN_LIMIT = 7.0  # seconds that a stop waits for a Redis that takes no appends
@@ -19,18 +17,14 @@ DRAIN_LIMIT = 7.0  # seconds that a stop waits for a Redis that takes no appends
 async def main(settings: BridgeSettings, stop: asyncio.Event) -> None:
     backlog = Backlog(settings.bridge_buffer)
     appender = Appender(settings, backlog)
-    subscription = Subscription(settings, backlog, appender.note_gap)
+    subscription = appender.subscription
     give_up = asyncio.Event()
-    try:
-        await persist(appender.look, stop)
-    except Stopped:
-        return
     async with connect(settings) as redis, asyncio.TaskGroup() as tasks:
         gauges = partial(read_gauges, redis, settings.stream)
         tasks.create_task(subscription.run(stop))
         tasks.create_task(report_progress(appender.metrics, stop, gauges))
         await subscription.ready.wait()
-        appending = tasks.create_task(appender.run(subscription, give_up))
+        appending = tasks.create_task(appender.run(give_up))
         await stop.wait()
         await asyncio.wait({appending}, timeout=DRAIN_LIMIT)
         give_up.set()

@@ -2,25 +2,24 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from secrets import token_hex
 from time import monotonic
 
-from bridge.backlog import Backlog, Piece
+from bridge.backlog import Backlog, Hole
 from bridge.channels import Gap, Subscription
-from bridge.ids import EntryIds, id_pair, id_us
+from bridge.ids import id_us
+from bridge.lease import Lease
+from bridge.lineup import LineUp
 from bridge.ring import Ring
 from bridge.script import Batch, Reply, StreamScript
 from bridge.settings import BridgeSettings
 from pipeline.events import beat, emit
 from pipeline.metrics import AGES_EVERY, Ages, Distribution
-from pipeline.outage import Stopped, pause, persist
+from pipeline.outage import Stopped, persist
 
 TRIM_EVERY = 1.0
 PACE = 0.001  # between two calls under load: fewer, larger calls for a millisecond of delay
-NOTHING = Batch([], [], [])
+TAIL = 1000  # entries of the stream to look for in the backlog
 
 
 class Appender:
@@ -31,12 +30,13 @@ class Appender:
         self._backlog = backlog
         self._lease_s = settings.bridge_lease.total_seconds()
         self._script = StreamScript(settings)
-        self._token = ""  # empty: no lease
-        self._ids = EntryIds()
-        self._position = 0
-        self._batch = NOTHING  # in flight: has its ids, not known to be in the stream
         self._ring = Ring(settings.bridge_replay)
+        self.line_up = LineUp(backlog, self._ring, self._say_landed)
+        self.subscription = Subscription(settings, self.line_up)
+        self._lease = Lease(settings, self._script, self.line_up, self.subscription)
         self._again: deque[Batch] = deque()  # of the ring: what the stream lost
+        self._yielded: Hole | None = None  # nobody who was better placed took the lease then
+        self._number = 0  # of calls that append
         self._called_at = self._trimmed_at = 0.0
         self._gaps: list[Gap] = []  # said, not yet kept in Redis
         counters = ("appended", "refused", "trimmed", "calls", "gaps", "gap_seconds")
@@ -51,14 +51,18 @@ class Appender:
             "received": backlog.received,
             **self._counts,
             "dropped": backlog.dropped,
-            "waiting": backlog.length + len(self._batch.ids),
+            "waiting": backlog.length + len(self.line_up.in_flight.ids),
             "append_seconds": self._seconds.read(),
             "age_seconds": self._ages.read(),
         }
 
     @property
     def _in_hand(self) -> bool:
-        return bool(self._batch.ids or self._again)
+        return bool(self.line_up.in_flight.ids or self._again)
+
+    @property
+    def _done(self) -> bool:
+        return self._backlog.closed and not self._backlog.length and not self._in_hand
 
     def note_gap(self, gap: Gap) -> None:
         """Say that a time without a subscription is over, and keep it for the status page."""
@@ -67,51 +71,47 @@ class Appender:
         self._counts["gap_seconds"] += max(gap.seconds, 0)  # a clock may have stepped back
         self._gaps.append(gap)
 
-    async def look(self) -> None:
-        """Learn the stream's position before anything is received."""
-        self._adopt(await self._script.release("nobody"))
-
-    async def run(self, subscription: Subscription, give_up: asyncio.Event) -> None:
+    async def run(self, give_up: asyncio.Event) -> None:
         """Append until the backlog is closed and empty, or until `give_up`."""
         try:
-            await self._lead(give_up, subscription)
-            while self._in_hand or self._backlog.length or not self._backlog.closed:
-                await self._gather()
-                await persist(self._step, give_up)
-                if not self._token:
-                    await self._lead(give_up)
-                beat(self._settings.heartbeat_file)
-            await persist(partial(self._script.release, self._token), give_up)
+            while not self._done and (taken := await self._lease.wait(give_up)):
+                await persist(partial(self._begin, *taken), give_up)
+                while self.line_up.token and not self._done:
+                    await self._gather()
+                    await persist(self._step, give_up)
+                    await persist(self._check, give_up)
+                    beat(self._settings.heartbeat_file)
+            if self.line_up.token:
+                await persist(partial(self._script.release, self.line_up.token), give_up)
         except Stopped:
             emit("outage", neighbour="redis", reason="stopped before all was appended")
         finally:
             self._script.close()
 
-    async def _lead(self, give_up: asyncio.Event, subscription: Subscription | None = None) -> None:
-        """Wait for the lease, then go on from what the stream says."""
-        token = token_hex(8)
-        waited = False
-        take = partial(self._script.take, token, self._batch)
-        while (reply := await persist(take, give_up)).status != "OK":
-            if not waited:
-                emit("lease.held", position=reply.position)
-            waited = True
-            await pause(give_up, self._lease_s / 4)
-            beat(self._settings.heartbeat_file)
-            if give_up.is_set():
-                raise Stopped
-        self._token = token
-        last_us = id_us(reply.last_id)
-        strangers, discarded = self._adopt(reply), 0
-        if strangers > 0:
-            # The other bridge had the same messages. To the µs, until standbys line up exactly.
-            discarded = self._backlog.discard_until(last_us)
-        elif subscription and last_us:
-            self.note_gap(Gap(last_us, subscription.since_us, "start"))
+    async def _begin(self, reply: Reply, heard: bool) -> None:  # noqa: FBT001 - as the lease gave it
+        """Go on from what the stream says; leave out what another bridge appended."""
+        exact, discarded = self.line_up.take_over(reply, heard=heard), 0
+        strangers = reply.position - self.line_up.position
+        if not exact:
+            discarded = await self._guess(id_us(reply.last_id), reply.last_id)
+            strangers = 0
+        self._again = self._ring.newer_than(reply.last_id)
+        self.line_up.position = reply.position
         self._counts["lease_changes"] += 1
-        emit("lease.taken", position=reply.position, discarded=discarded)
-        if strangers < 0:
-            self._say_behind(-strangers)
+        emit("lease.taken", position=reply.position, exact=exact, discarded=discarded)
+        self._say_strangers(strangers or -sum(len(batch.ids) for batch in self._again))
+
+    async def _guess(self, last_us: int, last_id: bytes) -> int:
+        """Find the stream's end among what is waiting."""
+        since_us, waiting = self.subscription.since_us, self._backlog.length
+        if not self._backlog.torn and since_us > last_us:  # nothing of it can be in the stream
+            if last_us:
+                self.note_gap(Gap(last_us, since_us, "start"))
+            return self.line_up.guess([], last_id)
+        discarded = self.line_up.guess(await self._script.tail(TAIL), last_id)
+        if waiting and last_us and not discarded:
+            emit("bridge.unaligned", waiting=waiting)
+        return discarded
 
     async def _gather(self) -> None:
         """Have a batch in flight; return without one in time to renew the lease."""
@@ -126,16 +126,7 @@ class Appender:
         if (rest := self._called_at + PACE - loop.time()) > 0:
             await asyncio.sleep(rest)
         self._called_at = loop.time()
-        if pieces := self._backlog.take():
-            self._batch = self._stamp(pieces)
-
-    def _stamp(self, pieces: Sequence[Piece]) -> Batch:
-        batch = Batch([], [], [])
-        for received_us, messages, _ in pieces:
-            batch.ids += self._ids.stamp(received_us, len(messages))
-            batch.channels += [message[1] for message in messages]
-            batch.messages += [message[2] for message in messages]
-        return batch
+        self.line_up.compose()
 
     async def _step(self) -> None:
         """Append what the stream lost, then the batch in flight, or none, which renews the lease.
@@ -145,71 +136,96 @@ class Appender:
         # Before the append, not after: only trimming makes room in a Redis that refuses it.
         if not await self._maintain():
             return
-        began = monotonic()
-        batch = self._again[0] if self._again else self._batch
-        reply = await self._script.append(self._token, self._position, batch, self._batch.mark)
+        began, connected, line_up = monotonic(), self.subscription.connected, self.line_up
+        batch = self._again[0] if self._again else line_up.in_flight
+        self._number += 1
+        words = line_up.notice(self._number, batch)
+        mark = line_up.in_flight.mark
+        reply = await self._script.append(line_up.token, line_up.position, batch, mark, words)
+        self._lease.note(reply, was_connected=connected)
         self._counts["calls"] += 1
         if batch.ids:  # else it only renewed the lease
             self._seconds.observe(monotonic() - began)
         if self._holds(reply):
-            self._position = reply.position
             if self._again:
                 self._again.popleft()
             else:
-                self._landed()
+                line_up.landed()
+            line_up.position = reply.position
+
+    async def _check(self) -> None:
+        """Give the lease to a bridge that hears more than we do, if there is one."""
+        hole, line_up = self._backlog.hole, self.line_up
+        if not line_up.token or self._in_hand:
+            return
+        if hole:
+            if hole.from_us and self._lease.others > 0 and hole is not self._yielded:
+                await self._lease.give_up(line_up.token, "missed messages")
+                self._yielded = hole
+            elif hole.to_us or not hole.from_us:
+                self._pass(hole)
+        elif self.subscription.connected and self._lease.deaf(self._number):
+            await self._lease.give_up(line_up.token, "deaf")
+
+    def _pass(self, hole: Hole) -> None:
+        """Nobody can fill it."""
+        self._backlog.pass_hole()
+        self.line_up.new_epoch()
+        if hole.from_us:
+            self.note_gap(Gap(hole.from_us, hole.to_us, "reconnect"))
 
     def _holds(self, reply: Reply) -> bool:
         """Whether the stream was as expected and still ours; learns from the reply if not."""
         if reply.status == "FENCED":
             emit("lease.lost")
-            self._token = ""
-        elif reply.status == "MOVED" and (strangers := self._adopt(reply)) > 0:
-            emit("stream.foreign", entries=strangers)
-        elif reply.status == "MOVED" and strangers < 0:
-            self._say_behind(-strangers)
+            self.line_up.fenced()
+        elif reply.status == "MOVED":
+            self._adopt(reply)
         return reply.status == "OK"
 
-    def _say_behind(self, entries: int) -> None:
-        emit("stream.behind", entries=entries, appended_again=sum(len(b.ids) for b in self._again))
-
-    def _adopt(self, reply: Reply) -> int:
-        """Go on from the stream's own position; what it lost, or isn't there of ours, goes again.
-
-        Says how many entries the stream has that aren't ours; below zero, how many it lost.
-        """
-        ours = self._landed() if reply.landed else 0
+    def _adopt(self, reply: Reply) -> None:
+        """Go on from the stream's own position; what it lost goes again."""
+        if reply.landed:
+            self.line_up.landed()
         if self._again and self._again[0].mark == reply.last_id:  # it landed, its reply was lost
-            ours += len(self._again[0].ids)
+            self.line_up.position += len(self._again[0].ids)
+        strangers = reply.position - self.line_up.position
+        if strangers < 0 and self._lease.others > 0 and self.line_up.lacks(reply.last_id):
+            emit("lease.yielded", reason="another bridge may have what the stream lost")
+            self.line_up.fenced()
+            return
         self._again = self._ring.newer_than(reply.last_id)
-        strangers = reply.position - self._position - ours
-        self._position = reply.position
-        self._ids.start_above(reply.last_id)
-        # Somebody else's id may be above those that are already given to what is in flight.
-        if self._batch.ids and id_pair(self._batch.ids[0]) <= id_pair(reply.last_id):
-            stamped = [self._ids.stamp(id_us(each), 1)[0] for each in self._batch.ids]
-            self._batch = replace(self._batch, ids=stamped)
-        return strangers
+        self.line_up.position = reply.position
+        self.line_up.rise_above(reply.last_id)
+        self._say_strangers(strangers)
 
-    def _landed(self) -> int:
-        """What was in flight is kept; says how many entries of the stream that makes."""
-        batch, self._batch = self._batch, NOTHING
+    def _say_strangers(self, entries: int) -> None:
+        """How many entries the stream has that aren't ours; below zero, how many it lost."""
+        if entries > 0:
+            emit("stream.foreign", entries=entries)
+            self.line_up.new_epoch()
+        elif entries < 0:
+            again = sum(len(batch.ids) for batch in self._again)
+            emit("stream.behind", entries=-entries, appended_again=again)
+
+    def _say_landed(self, batch: Batch) -> None:
         refused = batch.refused
         for index, reason in refused.items():
             entry = batch.ids[index].decode()
             shown = {"entry": entry, "reason": reason, "message": repr(batch.messages[index][:80])}
             emit("dead_letter", group="bridge", **shown)
-        self._ring.add(batch.kept)
         self._ages.observe_batch(batch.ids[::AGES_EVERY], len(batch.ids))
         self._counts["refused"] += len(refused)
         self._counts["appended"] += len(batch.ids) - len(refused)
-        return len(batch.ids) - len(refused)
 
     async def _maintain(self) -> bool:
         """Once a second: trim, and keep the gaps that were said. False: there is news first."""
         now = asyncio.get_running_loop().time()
         if now - self._trimmed_at < TRIM_EVERY:
             return True
-        reply = await self._script.trim(self._token, self._position, self._batch)
+        line_up = self.line_up
+        mark = line_up.in_flight.mark
+        reply = await self._script.trim(line_up.token, line_up.position, mark)
         if not self._holds(reply):
             return False
         self._trimmed_at = now

@@ -1,21 +1,40 @@
-"""Backlog: the messages received and not yet appended, bounded, oldest dropped first."""
+"""Backlog: the messages received and not known to be appended, bounded, oldest dropped first."""
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from bridge.control import Marker
 from pipeline.events import emit
 
 PIECE = 1000  # messages in one script call: about 1.3 ms of Redis, so others get their turn
 MAX_BYTES = 256 << 20
 
+Message = list[bytes]
+"""As Redis sent it: [b"message", channel, message]."""
+
 
 class Piece(NamedTuple):
-    """Messages received in one read, each as Redis sent it: [b"message", channel, message]."""
+    """Messages received in one read."""
 
     received_us: int
-    messages: list[list[bytes]]
+    messages: list[Message]
     size: int
+
+    def split(self, count: int) -> tuple["Piece", "Piece"]:
+        size = self.size * count // len(self.messages)
+        head, tail = self.messages[:count], self.messages[count:]
+        return Piece(self.received_us, head, size), Piece(self.received_us, tail, self.size - size)
+
+
+@dataclass
+class Hole:
+    """A place where messages are missing, so that others' counts don't reach across it."""
+
+    from_us: int = 0  # 0: these weren't missed, but dropped
+    to_us: int = 0  # 0: there is no subscription yet
 
 
 class Backlog:
@@ -23,23 +42,43 @@ class Backlog:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._pieces: deque[Piece] = deque()
+        self._items: deque[Piece | Marker | Hole] = deque()
         self._size = 0
         self._overflowing = False
         self.length = 0
         self.received = 0
         self.dropped = 0
+        self.untold = 0  # dropped, and in no notice yet
         self.arrival = asyncio.Event()
         self.closed = False
 
-    def add(self, received_us: int, messages: list[list[bytes]], size: int) -> None:
+    @property
+    def hole(self) -> Hole | None:
+        """The hole that comes next; None if there is something ahead of it."""
+        front = self._items[0] if self._items else None
+        return front if isinstance(front, Hole) else None
+
+    @property
+    def torn(self) -> bool:
+        return any(isinstance(item, Hole) for item in self._items)
+
+    def add(self, received_us: int, messages: list[Message], size: int) -> None:
         """Keep what one read brought; never waits."""
         self.received += len(messages)
         for begin in range(0, len(messages), PIECE):
             part = messages[begin : begin + PIECE]
-            self._push(Piece(received_us, part, size * len(part) // len(messages)))
-        while self._pieces and (self.length > self._limit or self._size > MAX_BYTES):
-            self._drop()
+            piece = Piece(received_us, part, size * len(part) // len(messages))
+            self._items.append(piece)
+            self._count(piece, 1)
+        while self.length and (self.length > self._limit or self._size > MAX_BYTES):
+            self.drop()
+        self.arrival.set()
+
+    def insert(self, item: Marker | Hole) -> None:
+        """What is said between the messages keeps its place among them."""
+        if isinstance(item, Marker) and self._items and isinstance(self._items[-1], Marker):
+            self._items.pop()  # one for each place: all who have the older one have this one
+        self._items.append(item)
         self.arrival.set()
 
     def close(self) -> None:
@@ -47,39 +86,92 @@ class Backlog:
         self.closed = True
         self.arrival.set()
 
-    def take(self) -> list[Piece]:
-        """The oldest pieces, about `PIECE` messages; empty when there is none."""
+    def take(self) -> tuple[list[Piece], bytes]:
+        """The oldest pieces, about `PIECE` messages, and the name of the marker behind them."""
         taken: list[Piece] = []
-        count = 0
-        while self._pieces and count + len(self._pieces[0].messages) <= PIECE:
-            taken.append(self._pop())
-            count += len(taken[-1].messages)
-        if not self._pieces:
+        room, answered = PIECE, b""
+        while self._items:
+            item = self._items[0]
+            if isinstance(item, Hole) or (isinstance(item, Piece) and len(item.messages) > room):
+                break
+            self._items.popleft()
+            if isinstance(item, Marker):
+                answered = item.name
+                break
+            taken.append(item)
+            self._count(item, -1)
+            room -= len(item.messages)
+        if not self._items or self.hole:
             self._overflowing = False
             if not self.closed:
                 self.arrival.clear()
-        return taken
+        return taken, answered
 
-    def discard_until(self, received_us: int) -> int:
-        """Forget what was received up to then, since another bridge appended it; says how many."""
-        discarded = 0
-        while self._pieces and self._pieces[0].received_us <= received_us:
-            discarded += len(self._pop().messages)
-        return discarded
+    def give_back(self, pieces: list[Piece]) -> None:
+        """What was taken and isn't appended comes first again; a hole if there is one behind."""
+        if self.untold:
+            self._items.appendleft(Hole())
+        for piece in reversed(pieces):
+            self._items.appendleft(piece)
+            self._count(piece, 1)
+        self.arrival.set()
 
-    def _push(self, piece: Piece) -> None:
-        self._pieces.append(piece)
-        self._size += piece.size
-        self.length += len(piece.messages)
+    def cover(self, count: int, *, across: bool = False) -> list[Piece]:
+        """Take exactly so many messages, markers aside; fewer where a hole begins."""
+        covered: list[Piece] = []
+        while count > 0 and self._items and (across or not self.hole):
+            item = self._items.popleft()
+            if not isinstance(item, Piece):
+                continue
+            self._count(item, -1)
+            if len(item.messages) > count:
+                item, rest = item.split(count)
+                self._items.appendleft(rest)
+                self._count(rest, 1)
+            covered.append(item)
+            count -= len(item.messages)
+        return covered
 
-    def _pop(self) -> Piece:
-        piece = self._pieces.popleft()
-        self._size -= piece.size
-        self.length -= len(piece.messages)
-        return piece
+    def cover_until(self, marker: Marker) -> bool:
+        """Forget all that came ahead of the marker; False, and nothing, if it isn't here."""
+        if marker not in self._items:
+            return False
+        while (item := self._items.popleft()) != marker:
+            if isinstance(item, Piece):
+                self._count(item, -1)
+        self.untold = 0
+        return True
 
-    def _drop(self) -> None:
-        self.dropped += len(self._pop().messages)
+    def pass_hole(self) -> None:
+        """Go on behind the hole that comes next."""
+        self._items.popleft()
+        self.untold = 0
+        self.arrival.set()
+
+    def messages(self) -> Iterator[tuple[int, Message]]:
+        """All of them, with the time of receipt."""
+        for item in self._items:
+            if isinstance(item, Piece):
+                for message in item.messages:
+                    yield item.received_us, message
+
+    def drop(self) -> None:
+        """The oldest piece, and markers ahead of it, since their answer tells no more what is left.
+
+        Holes stay.
+        """
+        holes = []
+        while not isinstance(piece := self._items.popleft(), Piece):
+            if isinstance(piece, Hole):
+                holes.append(piece)
+        self._items.extendleft(reversed(holes))
+        self._count(piece, -1)
+        self.dropped += len(piece.messages)
+        self.untold += len(piece.messages)
         if not self._overflowing:  # once per overflow; `progress` repeats the count
             self._overflowing = True
             emit("bridge.overflow", limit=self._limit, dropped=self.dropped)
+
+    def _count(self, piece: Piece, sign: int) -> None:
+        self._size += sign * piece.size
+        self.length += sign * len(piece.messages)

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import hiredis
 
-from bridge.backlog import Backlog
+from bridge.backlog import Hole
+from bridge.lineup import LineUp
 from bridge.resp import Connection, greeting, open_connection
 from bridge.settings import BridgeSettings
 from pipeline.events import emit
@@ -40,9 +41,10 @@ def now_us() -> int:
 class ChannelConnection(Connection):
     """A connection in subscriber mode. The hot path: one clock reading and one list per read."""
 
-    def __init__(self, backlog: Backlog) -> None:
+    def __init__(self, line_up: LineUp, control: bytes) -> None:
         super().__init__()
-        self._backlog = backlog
+        self._line_up = line_up
+        self._control = control
         self.heard_us = now_us()
         self.confirmed = 0
         self.answer = asyncio.Event()
@@ -55,57 +57,82 @@ class ChannelConnection(Connection):
         items = []
         while (item := reader.gets()) is not False:
             items.append(item)
-        messages = [item for item in items if type(item) is list and item[0] == b"message"]
-        if len(messages) < len(items):
-            self._note(items)
-        if messages:
-            self._backlog.add(received_us, messages, len(data))
+        control = self._control
+        messages = [
+            item
+            for item in items
+            if type(item) is list and item[0] == b"message" and item[1] != control
+        ]
+        if len(messages) == len(items):
+            if messages:
+                self._line_up.backlog.add(received_us, messages, len(data))
+        else:
+            self._sort(received_us, items, len(data) // len(items))
 
-    def _note(self, items: list[object]) -> None:
-        for item in items:
-            if isinstance(item, hiredis.ReplyError):
-                self.refused = str(item)
-                self.answer.set()
-            elif isinstance(item, list) and item[0] in (b"subscribe", b"unsubscribe"):
-                self.confirmed = item[2]
-                self.answer.set()
+    def _sort(self, received_us: int, items: list[Any], size: int) -> None:
+        """Prices in between other items: what bridges say is heard at its place among them."""
+        run: list[list[bytes]] = []
+        for item in [*items, None]:
+            if type(item) is list and item[0] == b"message" and item[1] != self._control:
+                run.append(item)
+                continue
+            if run:
+                self._line_up.backlog.add(received_us, run, size * len(run))
+                run = []
+            if type(item) is list and item[0] == b"message":
+                self._line_up.hear(item[2])
+            elif item is not None:
+                self._note(item)
+
+    def _note(self, item: object) -> None:
+        if isinstance(item, hiredis.ReplyError):
+            self.refused = str(item)
+            self.answer.set()
+        elif isinstance(item, list) and item[0] in (b"subscribe", b"unsubscribe"):
+            self.confirmed = item[2]
+            self.answer.set()
 
 
 class Subscription:
     """Keeps one ChannelConnection alive and reports each time there was none."""
 
-    def __init__(
-        self, settings: BridgeSettings, backlog: Backlog, on_gap: Callable[[Gap], None]
-    ) -> None:
+    def __init__(self, settings: BridgeSettings, line_up: LineUp) -> None:
         self._settings = settings
-        self._backlog = backlog
-        self._on_gap = on_gap
+        self._line_up = line_up
+        self._control = settings.control_channel.encode()
+        self.connected = False
         self.since_us = 0
         self.ready = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Feed the backlog until `stop`, then close it."""
-        lost_us = 0
+        hole = Hole()
         try:
             while not stop.is_set():
                 connection = await persist(self._subscribe, stop)
-                self.since_us = now_us()
-                if lost_us:
-                    self._on_gap(Gap(lost_us, self.since_us, "reconnect"))
+                self.since_us = hole.to_us = now_us()
+                self.connected = True
                 self.ready.set()
                 await self._watch(connection, stop)
+                self.connected = False
                 await self._leave(connection)
-                lost_us = connection.heard_us
                 connection.abort()
+                if not stop.is_set():
+                    hole = Hole(connection.heard_us)
+                    self._line_up.backlog.insert(hole)
         except Stopped:
             pass
         finally:
-            self._backlog.close()
+            self._line_up.backlog.close()
             self.ready.set()
 
     async def _subscribe(self) -> ChannelConnection:
-        channels, url = self._settings.channels, self._settings.redis_url
-        connection = await open_connection(url, lambda: ChannelConnection(self._backlog))
+        channels, url = (
+            [*self._settings.channels, self._settings.control_channel],
+            self._settings.redis_url,
+        )
+        make = partial(ChannelConnection, self._line_up, self._control)
+        connection = await open_connection(url, make)
         for command in greeting(url):
             connection.send(*command)
         connection.send("SUBSCRIBE", *channels)
@@ -119,7 +146,7 @@ class Subscription:
         except (Outage, TimeoutError) as error:
             connection.abort()
             raise Outage("redis", f"no subscription: {str(error) or 'no answer'}") from error
-        emit("bridge.subscribed", channels=channels)
+        emit("bridge.subscribed", channels=self._settings.channels)
         return connection
 
     async def _leave(self, connection: ChannelConnection) -> None:

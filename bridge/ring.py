@@ -33,6 +33,11 @@ class Ring:
             if not self._batches:
                 return
 
+    def keeps(self, entry_id: bytes) -> bool:
+        """Whether it isn't too old to be here."""
+        newest = self._batches[-1][0].mark if self._batches else entry_id
+        return id_us(entry_id) >= id_us(newest) - self._replay_us
+
     def newer_than(self, last_id: bytes) -> deque[Batch]:
         """What a stream that ends there has lost, in the order and with the ids it had."""
         lost: deque[Batch] = deque()

@@ -6,6 +6,8 @@ from functools import cached_property
 from importlib import resources
 from typing import NamedTuple
 
+from bridge.backlog import Piece
+from bridge.control import Marker, Taken
 from bridge.resp import CommandConnection, greeting, open_connection
 from bridge.settings import BridgeSettings
 from pipeline.outage import Outage
@@ -25,6 +27,7 @@ class Reply(NamedTuple):
     last_id: bytes
     trimmed: int
     landed: bool
+    receivers: int
 
 
 @dataclass
@@ -34,6 +37,14 @@ class Batch:
     ids: list[bytes]
     channels: list[bytes]
     messages: list[bytes]
+    dropped: int = 0  # messages received before these, and never appended
+    answered: bytes = b""  # a marker that comes right after these
+
+    @classmethod
+    def of(cls, pieces: Sequence[Piece], ids: list[bytes]) -> "Batch":
+        messages = [message for piece in pieces for message in piece.messages]
+        channels = [message[1] for message in messages]
+        return cls(ids, channels, [message[2] for message in messages])
 
     @property
     def mark(self) -> bytes:
@@ -70,6 +81,9 @@ class Batch:
         )
 
 
+NOTHING = Batch([], [], [])
+
+
 class StreamScript:
     """Calls stream.lua; connects when needed, raises Outage when it can't."""
 
@@ -79,24 +93,38 @@ class StreamScript:
         self._lease_ms = int(settings.bridge_lease.total_seconds() * 1000)
         dead = settings.helper_key("dead", "bridge")
         self._keys = (settings.stream, settings.helper_key("lease"), dead)
+        self._control = settings.control_channel
         self._gaps = settings.helper_key("gaps")
         self._source = resources.files("bridge").joinpath("stream.lua").read_text()
         self._sha = b""
         self._connection: CommandConnection | None = None
 
-    async def take(self, token: str, batch: Batch) -> Reply:
-        """OK with the lease, or HELD; either way where the stream is, and if the batch landed."""
-        return await self._call("take", token, 0, batch.mark)
+    async def look(self, question: Marker | None) -> Reply:
+        """HELD or FREE, and where the stream is; a question goes to the other bridges."""
+        return await self._call("look", b"", said=question.encode() if question else b"")
 
-    async def release(self, token: str) -> Reply:
-        """Give the lease back; a token that never had it just reads position and last id."""
+    async def take(self, token: bytes, mark: bytes) -> Reply:
+        """OK with the lease, or HELD; either way where the stream is, and if `mark` landed."""
+        return await self._call("take", token, mark=mark, said=Taken(token).encode())
+
+    async def release(self, token: bytes) -> Reply:
+        """Give the lease back."""
         return await self._call("release", token)
 
-    async def trim(self, token: str, position: int, batch: Batch) -> Reply:
-        """Remove what every group has had."""
-        return await self._call("trim", token, position, batch.mark, self._groups)
+    async def tail(self, count: int) -> list[tuple[bytes, bytes]]:
+        """Channel and message of the stream's newest entries, oldest first; ours only."""
+        connection = await self._connected()
+        entries = await connection.call("XREVRANGE", self._keys[0], "+", "-", "COUNT", count)
+        fields = [entry[1] for entry in reversed(entries)]
+        return [(each[1], each[3]) for each in fields if each[::2] == [b"channel", b"message"]]
 
-    async def append(self, token: str, position: int, batch: Batch, mark: bytes) -> Reply:
+    async def trim(self, token: bytes, position: int, mark: bytes) -> Reply:
+        """Remove what every group has had."""
+        return await self._call("trim", token, position, mark, rest=self._groups)
+
+    async def append(
+        self, token: bytes, position: int, batch: Batch, mark: bytes, notice: bytes
+    ) -> Reply:
         """Append all of the batch or nothing; renews the lease. `mark` is what is in flight."""
         refused = batch.refused
         arguments: list[Argument] = [len(refused)]
@@ -108,7 +136,7 @@ class StreamScript:
         entries[0::3] = kept.ids
         entries[1::3] = kept.channels
         entries[2::3] = kept.messages
-        return await self._call("append", token, position, mark, arguments + entries)
+        return await self._call("append", token, position, mark, notice, arguments + entries)
 
     async def record_gap(self, from_us: int, to_us: int, reason: str) -> None:
         """Keep the gap where the api can read it; the newest 1,000 stay."""
@@ -123,20 +151,21 @@ class StreamScript:
             self._connection.abort()
             self._connection = None
 
-    async def _call(
+    async def _call(  # noqa: PLR0913, PLR0917 - what stream.lua takes, each with its name
         self,
         verb: str,
-        token: str,
+        token: bytes,
         position: int = 0,
         mark: bytes = b"",
+        said: bytes = b"",
         rest: Sequence[Argument] = (),
     ) -> Reply:
         connection = await self._connected()
-        fixed = (verb, token, self._lease_ms, position, mark)
-        status, added, last_id, trimmed, landed = await connection.call(
+        fixed = (verb, token, self._lease_ms, position, mark, self._control, said)
+        status, added, last_id, trimmed, landed, receivers = await connection.call(
             "EVALSHA", self._sha, 3, *self._keys, *fixed, *rest
         )
-        return Reply(status.decode(), added, last_id, trimmed, bool(landed))
+        return Reply(status.decode(), added, last_id, trimmed, bool(landed), receivers)
 
     async def _connected(self) -> CommandConnection:
         if self._connection and not self._connection.lost.is_set():

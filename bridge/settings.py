@@ -27,3 +27,8 @@ class BridgeSettings(Settings):
         timedelta(seconds=10),
         description="seconds of appended messages kept, for a Redis that lost them",
     )
+
+    @property
+    def control_channel(self) -> str:
+        """Where bridges of this stream tell each other what they appended."""
+        return self.helper_key("control")

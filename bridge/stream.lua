@@ -2,20 +2,24 @@
 --
 -- KEYS: stream, lease, dead letters
 -- ARGV: verb, token, lease in ms, expected position, then what the verb takes
+--   look     (token and position ignored)
 --   take     (position ignored)
 --   append   number of refused messages, for each: id, channel, message (cut), reason; then for the rest: id, channel, message
 --   trim     names of the groups that must have had an entry before it goes
 --   release  (position ignored)
--- ARGV[5] is the id of a message in flight, empty if there is none.
--- Reply: status, position (entries ever added), last generated id, entries trimmed, 1 if the message in flight is there
+-- ARGV[5] is the id of a message in flight, empty if there is none. ARGV[6] is a channel, ARGV[7] what to tell the other
+-- bridges there, if the verb is done: so what they hear is in the order of what was done.
+-- Reply: status, position (entries ever added), last generated id, entries trimmed, 1 if the message in flight is there,
+-- how many heard what was told
 --   OK       done
 --   HELD     somebody else has the lease
+--   FREE     nobody has it
 --   FENCED   the lease isn't ours, or ran out: nothing was done
 --   MOVED    the position isn't the expected one: nothing was done
 local stream, lease, dead = KEYS[1], KEYS[2], KEYS[3]
 local verb, token, lease_ms, expected = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local in_flight = ARGV[5]
-local first = 6
+local in_flight, channel, words = ARGV[5], ARGV[6], ARGV[7]
+local first = 8
 local LETTERS_KEPT = 10000 -- the newest, of about a kilobyte each: they must not fill Redis
 
 local function field(list, name)
@@ -66,32 +70,38 @@ local function floor()
   return lowest
 end
 
+local function tell() return words == '' and 0 or redis.call('PUBLISH', channel, words) end
+
 local added, last = position()
+
+if verb == 'look' then
+  return { redis.call('EXISTS', lease) == 1 and 'HELD' or 'FREE', added, last, 0, 0, tell() }
+end
 
 if verb == 'take' then
   -- A script whose first write needs no memory may go on to one that does. Without the lease nobody could trim a full
   -- Redis; this write removes nothing.
   redis.call('XTRIM', stream, 'MINID', '=', '0-0')
   local taken = redis.call('SET', lease, token, 'NX', 'PX', lease_ms) or redis.call('GET', lease) == token
-  return { taken and 'OK' or 'HELD', added, last, 0, landed() }
+  return { taken and 'OK' or 'HELD', added, last, 0, landed(), taken and tell() or 0 }
 end
 
-if redis.call('GET', lease) ~= token then return { 'FENCED', added, last, 0, 0 } end
+if redis.call('GET', lease) ~= token then return { 'FENCED', added, last, 0, 0, 0 } end
 
 if verb == 'release' then
   redis.call('DEL', lease)
-  return { 'OK', added, last, 0, 0 }
+  return { 'OK', added, last, 0, 0, 0 }
 end
 
 if tostring(added) ~= expected then
   redis.call('PEXPIRE', lease, lease_ms)
-  return { 'MOVED', added, last, 0, landed() }
+  return { 'MOVED', added, last, 0, landed(), 0 }
 end
 
 if verb == 'trim' then
   redis.call('PEXPIRE', lease, lease_ms)
   local oldest = added > 0 and floor()
-  return { 'OK', added, last, oldest and redis.call('XTRIM', stream, 'MINID', '=', oldest) or 0, 0 }
+  return { 'OK', added, last, oldest and redis.call('XTRIM', stream, 'MINID', '=', oldest) or 0, 0, 0 }
 end
 
 -- The appends are the first writes: so a full Redis refuses all of them, or none.
@@ -107,4 +117,4 @@ for i = rest, #ARGV, 3 do
 end
 redis.call('PEXPIRE', lease, lease_ms)
 if rest <= #ARGV then last = ARGV[#ARGV - 2] end
-return { 'OK', added + (#ARGV - rest + 1) / 3, last, 0, 0 }
+return { 'OK', added + (#ARGV - rest + 1) / 3, last, 0, 0, tell() }

@@ -1,9 +1,10 @@
 """Feed: ticks into publications; bytes are spliced, never decoded and encoded again."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 import orjson
 
@@ -21,12 +22,30 @@ Row = tuple[bytes, str, bytes]
 """Entry id, stock name, and the tick as the browser gets it."""
 
 
-class Feed:
-    """Publishes each batch; too far behind, only what is still news."""
+class Held(NamedTuple):
+    """What an exchange's channel gets next."""
 
-    def __init__(self, centrifugo: Centrifugo, max_lag: timedelta) -> None:
+    rows: list[Row]
+    skipped: int
+
+
+NOTHING = Held([], 0)
+
+
+class Feed:
+    """Publishes each batch; too far behind, nothing until there is news."""
+
+    def __init__(
+        self,
+        centrifugo: Centrifugo,
+        max_lag: timedelta,
+        more_follow: Callable[[int], Awaitable[bool]],
+    ) -> None:
+        """`more_follow` says whether a batch of so many is not the last of a backlog."""
         self._centrifugo = centrifugo
         self._max_lag_us = int(max_lag.total_seconds() * 1e6)
+        self._more_follow = more_follow
+        self._held: dict[str, Held] = {}  # by exchange, while we are behind
         self._counts = {"publications": 0, "skipped": 0}
         self._seconds = Distribution()  # of one request
 
@@ -37,29 +56,43 @@ class Feed:
     async def publish(self, entries: Sequence[Entry]) -> list[Rejected]:
         """Send the batch in one request; raises Outage, safe to repeat within five minutes."""
         rejected: list[Rejected] = []
-        exchanges: dict[str, list[Row]] = {}
+        rows = {exchange: list(held.rows) for exchange, held in self._held.items()}
         for entry in entries:
             try:
-                exchanges.setdefault(exchange_name(entry[1]), []).append(_row(entry))
+                rows.setdefault(exchange_name(entry[1]), []).append(_row(entry))
             except InvalidTick as fault:
                 rejected.append(Rejected(entry, str(fault)))
-        publications: list[Publication] = []
-        skipped = 0
-        conflate = self._is_behind(entries[-1][0])
-        for exchange, rows in exchanges.items():
-            news = _newest_of_each_stock(rows) if conflate else rows
-            publications += _publications(exchange, news, skipped=len(rows) - len(news))
-            skipped += len(rows) - len(news)
+        news = {
+            name: Held(some, self._held.get(name, NOTHING).skipped) for name, some in rows.items()
+        }
+        behind = self._is_behind(entries[-1][0])
+        if behind:
+            news = {exchange: _conflated(held) for exchange, held in news.items()}
+            if await self._more_follow(len(entries)):
+                self._held = news
+                return rejected
+        await self._send(news, conflated=behind or bool(self._held))
+        return rejected
+
+    async def publish_held(self) -> None:
+        """When no batch comes any more; raises Outage."""
+        if self._held:
+            await self._send(self._held, conflated=True)
+
+    async def _send(self, news: Mapping[str, Held], *, conflated: bool) -> None:
+        publications = [each for name, held in news.items() for each in _publications(name, held)]
         if publications:
             began = time.monotonic()
             await self._centrifugo.publish(publications)
             self._seconds.observe(time.monotonic() - began)
-        if conflate:
-            sent = len(entries) - len(rejected) - skipped
-            emit("forwarder.conflated", skipped=skipped, sent=sent)
-        self._counts["publications"] += len(publications)
-        self._counts["skipped"] += skipped
-        return rejected
+            self._counts["publications"] += len(publications)
+        if conflated:
+            skipped = sum(held.skipped for held in news.values())
+            emit(
+                "forwarder.conflated", skipped=skipped, sent=sum(len(h.rows) for h in news.values())
+            )
+            self._counts["skipped"] += skipped
+        self._held = {}
 
     def _is_behind(self, newest_id: bytes) -> bool:
         if not self._max_lag_us:
@@ -68,15 +101,17 @@ class Feed:
         return time.time_ns() // 1000 - ms * 1000 > self._max_lag_us
 
 
-def _newest_of_each_stock(rows: list[Row]) -> list[Row]:
+def _conflated(held: Held) -> Held:
     newest: dict[str, Row] = {}
-    for row in rows:
+    for row in held.rows:
         newest.pop(row[1], None)  # so that the order stays that of the stream
         newest[row[1]] = row
-    return list(newest.values())
+    rows = list(newest.values())
+    return Held(rows, held.skipped + len(held.rows) - len(rows))
 
 
-def _publications(exchange: str, rows: list[Row], *, skipped: int) -> Iterator[Publication]:
+def _publications(exchange: str, held: Held) -> Iterator[Publication]:
+    rows, skipped = held
     for begin in range(0, len(rows), MAX_TICKS):
         part = rows[begin : begin + MAX_TICKS]
         yield Publication(

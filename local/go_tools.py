@@ -1,4 +1,4 @@
-"""centrifugo and process-compose: no registry ships binaries, so Go builds them, once a user."""
+"""centrifugo and other programs that no registry ships as binaries: Go builds them, once a user."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from local.instance import ROOT
@@ -33,20 +33,28 @@ ENVIRONMENT = {
 @dataclass(frozen=True)
 class Tool:
     name: str
-    package: str
-    version_variable: str
-    version_prefix: str
+    module: str
+    version_variable: str  # after the module's name
+    version_prefix: str = ""
+    folder: str = ""  # of the program in its module, if it isn't the top
 
     @property
     def version(self) -> str:
-        found = re.search(rf"{re.escape(self.package)} v(\S+)", (MODULE / "go.mod").read_text())
+        found = re.search(rf"{re.escape(self.module)} v(\S+)", (MODULE / "go.mod").read_text())
         assert found  # noqa: S101  # go.mod is part of the checkout
         return found[1]
 
     @property
     def link_flag(self) -> str:
-        variable = f"{self.package}/{self.version_variable}"
-        return f"-X {variable}={self.version_prefix}{self.version}"
+        return f"-X {self.module}{self.version_variable}={self.version_prefix}{self.version}"
+
+    @property
+    def package(self) -> str:
+        return str(PurePosixPath(self.module, self.folder))
+
+    @property
+    def built_name(self) -> str:
+        return PurePosixPath(self.folder).name or self.name
 
     @property
     def file_name(self) -> str:
@@ -54,8 +62,13 @@ class Tool:
 
 
 TOOLS = (
-    Tool("centrifugo", "github.com/centrifugal/centrifugo/v6", "internal/build.Version", ""),
-    Tool("process-compose", "github.com/f1bonacc1/process-compose", "src/config.Version", "v"),
+    Tool("centrifugo", "github.com/centrifugal/centrifugo/v6", "/internal/build.Version"),
+    Tool("process-compose", "github.com/f1bonacc1/process-compose", "/src/config.Version", "v"),
+)
+# make chaos cuts and delays connections with it.
+DEV_TOOLS = (
+    *TOOLS,
+    Tool("toxiproxy-server", "github.com/Shopify/toxiproxy/v2", ".Version", folder="cmd/server"),
 )
 
 
@@ -63,18 +76,17 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pipeline-tools")
 
 
-def is_current() -> bool:
-    return all(_link(tool).resolve() == BIN / tool.file_name for tool in TOOLS) and all(
-        (BIN / tool.file_name).exists() for tool in TOOLS
-    )
+def is_current(*, dev: bool) -> bool:
+    return not _missing(dev=dev)
 
 
-def install(work: Work) -> None:
+def install(work: Work, *, dev: bool) -> None:
     """A binary gets its name only when it is whole; .run/bin has a hard link of it, or a copy."""
-    if not all((cache() / tool.file_name).exists() for tool in TOOLS):
-        _build(work, _go(work))
+    missing = _missing(dev=dev)
+    if unbuilt := [tool for tool in missing if not (cache() / tool.file_name).exists()]:
+        _build(work, _go(work), unbuilt)
     BIN.mkdir(parents=True, exist_ok=True)
-    for tool in TOOLS:
+    for tool in missing:
         unfinished = BIN / f"{tool.name}.{os.getpid()}"
         try:
             unfinished.hardlink_to(cache() / tool.file_name)
@@ -86,23 +98,31 @@ def install(work: Work) -> None:
     shutil.rmtree(TOOLCHAIN, ignore_errors=True)
 
 
-def _build(work: Work, go: str) -> None:
-    """Both in one go, so that downloads and compilers overlap."""
+def _build(work: Work, go: str, tools: list[Tool]) -> None:
+    """All in one go, so that downloads and compilers overlap."""
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as folder:
-        flags = " ".join(["-s", "-w", *(tool.link_flag for tool in TOOLS)])
-        packages = [tool.package for tool in TOOLS]
+        flags = " ".join(["-s", "-w", *(tool.link_flag for tool in tools)])
+        packages = [tool.package for tool in tools]
         # Two checkouts that build at once would take twice as long; one after the other, the second
         # finds the first one's work in Go's cache.
         turns = ["flock", str(cache() / "build.lock")] if shutil.which("flock") else []
         work.run(
-            "building centrifugo and process-compose",
+            f"building {' and '.join(tool.name for tool in tools)}",
             [*turns, go, "build", "-ldflags", flags, "-o", folder, *packages],
             folder=MODULE,
             environment=ENVIRONMENT,
         )
-        for tool in TOOLS:
-            Path(folder, tool.name).replace(cache() / tool.file_name)
+        for tool in tools:
+            Path(folder, tool.built_name).replace(cache() / tool.file_name)
+
+
+def _missing(*, dev: bool) -> list[Tool]:
+    return [
+        tool
+        for tool in (DEV_TOOLS if dev else TOOLS)
+        if _link(tool).resolve() != BIN / tool.file_name or not _link(tool).exists()
+    ]
 
 
 def _link(tool: Tool) -> Path:

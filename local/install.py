@@ -33,8 +33,8 @@ def install(*, dev: bool) -> None:
         if python:
             work.together(lambda: python_packages.make_venv(work))
             jobs.append(lambda: python_packages.install(work, dev=dev))
-        if not go_tools.is_current():
-            jobs.append(lambda: go_tools.install(work))
+        if not go_tools.is_current(dev=dev):
+            jobs.append(lambda: go_tools.install(work, dev=dev))
         if not page_libraries.is_current():
             jobs.append(lambda: page_libraries.install(work))
         work.together(*jobs)
@@ -42,7 +42,7 @@ def install(*, dev: bool) -> None:
 
 def _is_complete(*, dev: bool) -> bool:
     python = python_packages.is_current(dev=dev)
-    return python and go_tools.is_current() and page_libraries.is_current()
+    return python and go_tools.is_current(dev=dev) and page_libraries.is_current()
 
 
 def _check_platform() -> None:

@@ -35,11 +35,14 @@ Event = Literal[
     "dead_letter",  # an entry nobody can use, kept with its reason
     "bridge.subscribed",  # every channel is confirmed
     "bridge.gap",  # no subscription for so long: what was published then is gone
+    "bridge.unaligned",  # took over without knowing which of its messages are appended already
     "bridge.overflow",  # the buffer is full: oldest messages dropped
     "bridge.clock_behind",  # the clock stepped back; ids go on from the last one
     "lease.taken",  # this bridge appends now
     "lease.held",  # another bridge appends; this one waits
     "lease.lost",  # fenced: somebody took the lease, or it ran out
+    "lease.yielded",  # given up to a bridge that hears more
+    "bridge.lined_up",  # knows to the message what the other one has appended
     "migrate.applied",  # a step of the schema that this database did not have
     "partitions.kept",  # days were made or dropped
     "partitions.failed",  # some could not be: the next hour's call tries again
@@ -66,6 +69,7 @@ _ERRORS: dict[Event, tuple[str, str]] = {
     "stream.suspects": ("suspects", ""),
     "stream.foreign": ("foreign", ""),
     "stream.behind": ("behind", ""),
+    "bridge.unaligned": ("unaligned", ""),
     "partitions.failed": ("partitions", ""),
 }
 

@@ -1,4 +1,4 @@
-"""Outage, Stopped, persist(): the one way to wait for a neighbour that is away."""
+"""Outage, Stopped, say(), persist(): the one way to wait for a neighbour that is away."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -33,6 +33,17 @@ async def pause(stop: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stop.wait(), seconds)
 
 
+def say(outage: Outage, lasted_s: float, again_in_s: float) -> None:
+    """Log what a neighbour can't do, since when, and when it is tried again."""
+    emit(
+        "outage",
+        neighbour=outage.neighbour,
+        reason=outage.reason,
+        lasted_s=round(lasted_s, 3),
+        again_in_s=again_in_s,
+    )
+
+
 async def persist(attempt: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:
     """Repeat `attempt` through every Outage, each pause announced and twice as long as the last.
 
@@ -45,13 +56,7 @@ async def persist(attempt: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T
         except Outage as outage:
             if stop.is_set():
                 raise Stopped from outage
-            emit(
-                "outage",
-                neighbour=outage.neighbour,
-                reason=outage.reason,
-                lasted_s=round(monotonic() - began, 3),
-                again_in_s=wait,
-            )
+            say(outage, monotonic() - began, wait)
         else:
             if wait > FIRST_PAUSE:
                 emit("outage.over", lasted_s=round(monotonic() - began, 3))

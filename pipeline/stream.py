@@ -14,7 +14,7 @@ from pipeline.dead_letters import DeadLetters
 from pipeline.events import emit
 from pipeline.group import BEGINNING, NEW, Group
 from pipeline.metrics import AGES_EVERY, Ages
-from pipeline.outage import Outage, Stopped, pause, persist
+from pipeline.outage import Outage, Stopped, pause, persist, say
 from pipeline.peers import Peers
 from pipeline.settings import StreamSettings
 from pipeline.suspects import REASON, Suspects
@@ -140,8 +140,9 @@ class Consumer:
             asked = min(limit - len(entries), self._settings.batch)
             try:
                 more = await self._read(NEW, asked)
-            except Outage:
-                break  # read again later would count as another delivery of what we have
+            except Outage as outage:  # to read again would deliver once more what we have
+                say(outage, 0, 0)
+                break
             entries += more
             if len(more) < asked:
                 rest = min(pace.total_seconds(), self._flush_at - loop.time())

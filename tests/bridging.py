@@ -1,9 +1,14 @@
 """A bridge as a real process on a market of its own, and what its tests look at."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.services import Service, StartService
 from tests.waiting import wait_until
+
+LOAD_PAUSE = 0.01  # between 20 messages: below the 5,000 a second that a shared machine bears
 
 
 def channel_of(stream: str) -> str:
@@ -45,3 +50,29 @@ async def have_appended(redis: Any, stream: str, count: int) -> None:
 
 def numbered(begin: int, end: int) -> list[bytes]:
     return [b"A:%d" % number for number in range(begin, end)]
+
+
+@asynccontextmanager
+async def load(redis: Any, stream: str) -> AsyncIterator[list[int]]:
+    """Numbered messages without a pause; the list's last is the highest that was sent."""
+    sent, stop = [-1], asyncio.Event()
+
+    async def send() -> None:
+        while not stop.is_set():
+            first = sent[-1] + 1
+            await publish(redis, stream, *numbered(first, first + 20))
+            sent.append(first + 19)
+            await asyncio.sleep(LOAD_PAUSE)
+
+    task = asyncio.create_task(send())
+    try:
+        yield sent
+    finally:
+        stop.set()
+        await task
+
+
+async def reaches(redis: Any, stream: str, number: int) -> bool:
+    """A message with that number, or a later one, is the newest."""
+    last = await redis.xrevrange(stream, count=1)
+    return bool(last) and int(last[0][1][b"message"].split(b":")[1]) >= number

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from bridge.script import Batch, StreamScript
+from bridge.script import StreamScript
 from bridge.settings import BridgeSettings
 from pipeline.lag import read_lag
 from tests.consumer_books import Books, Life
@@ -13,7 +13,7 @@ from tests.looking import look
 from tests.stepping import SteppedLoop
 
 OTHER = "other"
-NOTHING = Batch([], [], [])
+NO_MARK = b""
 
 
 class Neighbours:
@@ -98,8 +98,8 @@ class Neighbours:
         if not before.ids:
             return
         others = await self._needed_by_other()
-        taken = await self._bridge.take("token", NOTHING)
-        await self._bridge.trim("token", taken.position, NOTHING)
+        taken = await self._bridge.take(b"token", NO_MARK)
+        await self._bridge.trim(b"token", taken.position, NO_MARK)
         await self.observe()
         gone = set(before.ids) - set(self.books.view.ids)
         needed = {entry for entry in before.ids if before.is_to_come(entry)} | {*before.pending}

@@ -16,7 +16,7 @@ from pipeline.tick import InvalidTick, Tick, parse_tick
 
 TABLE = "stock_prices"
 CONNECT_TIMEOUT = 5.0
-COMMAND_TIMEOUT = 30.0
+COMMAND_TIMEOUT = 12.0  # a batch takes a second or two; what answers no more is to be noticed
 ROW_FAULTS = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
 AWAY = (
     OSError,

@@ -7,38 +7,52 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tests.chaos.faults import NEED_A_RING, faults
+from tests.chaos.disk import can_mount
+from tests.chaos.faults import NEED_A_RING, NEEDS_ROOT, faults
+from tests.chaos.network_faults import network_faults
 from tests.chaos.record import merge, read, write
 from tests.chaos.stack import Stack
 from tests.chaos.trial import Outcome, Trial
 
 SHORT_SEED = 7
+INTERRUPTED = 130
 HARD_SECONDS = 170.0  # of the short version: then it stops by itself and compares
 
 
 def main() -> int:
     arguments = parse()
-    kinds = choose(arguments.faults)
     if arguments.list:
         say("\n".join(faults()))
         return 0
-    cycles = len(kinds) if arguments.short else arguments.cycles
+    kinds = choose(arguments.faults, short=arguments.short)
+    if NEEDS_ROOT in kinds and not can_mount():
+        say(f"{NEEDS_ROOT} is left out: only root can mount the small disk that it fills")
+        kinds.remove(NEEDS_ROOT)
+    if not kinds:
+        return 1
     outcome = Outcome(SHORT_SEED if arguments.short else arguments.seed)
-    limit = HARD_SECONDS if arguments.short else None
-    asyncio.run(trial(outcome, kinds, cycles, arguments.rate, limit))
+    try:
+        asyncio.run(trial(outcome, kinds, arguments))
+    except asyncio.CancelledError:
+        say("\n".join([f"{line(outcome)}; ENDED EARLY, not compared", *outcome.totals.differences]))
+        return INTERRUPTED
+    say(line(outcome))
+    if outcome.totals.differences:
+        say("\n".join(["FAILED:", *outcome.totals.differences]))
+        return 1
+    if arguments.result:
+        write(arguments.result, merge(read(arguments.result), outcome))
+    return 0
+
+
+def line(outcome: Outcome) -> str:
     totals = outcome.totals
-    say(
+    return (
         f"seed {outcome.seed}: {outcome.faults.total()} faults, {totals.ticks} ticks,"
         f" {totals.lost} lost, {totals.duplicated} duplicated, {totals.reordered} reordered,"
         f" {totals.dead_letters} dead letters, {totals.undeliverable} undeliverable,"
         f" {totals.conflated} conflated, longest recovery {outcome.longest_recovery_s:.1f} s"
     )
-    if totals.differences:
-        say("\n".join(["FAILED:", *totals.differences]))
-        return 1
-    if arguments.result:
-        write(arguments.result, merge(read(arguments.result), outcome))
-    return 0
 
 
 def parse() -> argparse.Namespace:
@@ -47,41 +61,56 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cycles", type=int, default=100, help="how many faults")
     parser.add_argument("--rate", type=int, default=1000, help="messages a second")
     parser.add_argument(
-        "--faults", help="kinds, as kill:writer,freeze:*; without: all but flushall and cut-aof"
+        "--faults",
+        help="kinds, as kill:writer,freeze:*; without: all but flushall, cut-aof and full",
     )
-    parser.add_argument("--short", action="store_true", help="each kind once, below 3 minutes")
+    parser.add_argument(
+        "--short", action="store_true", help="each kind but the network's once, below 3 minutes"
+    )
+    parser.add_argument("--bridges", type=int, default=1, help="how many; one of them appends")
     parser.add_argument("--list", action="store_true", help="show the kinds of faults, and end")
     parser.add_argument("--result", type=Path, help="file to add this run to, if it is good")
     return parser.parse_args()
 
 
-def choose(patterns: str | None) -> list[str]:
+def choose(patterns: str | None, *, short: bool = False) -> list[str]:
     known = list(faults())
     if not patterns:
-        return [kind for kind in known if kind not in NEED_A_RING]
+        left_out = {*NEED_A_RING, NEEDS_ROOT, *(network_faults() if short else ())}
+        return [kind for kind in known if kind not in left_out]
     chosen = [kind for kind in known if any(fnmatch(kind, p) for p in patterns.split(","))]
     if not chosen:
         sys.exit(f"no fault is called so: {patterns}; --list shows them")
     return chosen
 
 
-async def trial(
-    outcome: Outcome, kinds: list[str], cycles: int, rate: int, limit: float | None
-) -> None:
-    """Ctrl-C ends the faults; the second one ends it all."""
+async def trial(outcome: Outcome, kinds: list[str], arguments: argparse.Namespace) -> None:
+    """Ctrl-C ends the faults; the second one, or SIGTERM, ends it all."""
+    cycles = len(kinds) if arguments.short else arguments.cycles
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    listen(stop)
+    if arguments.short:
+        asyncio.get_running_loop().call_later(HARD_SECONDS, stop.set)
+    async with Stack(arguments.bridges, small_disk=NEEDS_ROOT in kinds) as stack:
+        say(f"seed {outcome.seed}: {cycles} faults of {len(kinds)} kinds, {stack.instance.data}")
+        await Trial(stack, outcome, stop, say).run(kinds, cycles, arguments.rate)
+
+
+def listen(stop: asyncio.Event) -> None:
+    loop, everything = asyncio.get_running_loop(), asyncio.current_task()
+    assert everything
+    cancel_once = iter([everything.cancel])
+
+    def end() -> None:
+        next(cancel_once, lambda: False)()  # or the end itself would be cut short
 
     def ask() -> None:
         stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
+        loop.add_signal_handler(signal.SIGINT, end)
 
     loop.add_signal_handler(signal.SIGINT, ask)
-    if limit:
-        loop.call_later(limit, stop.set)
-    async with Stack() as stack:
-        say(f"seed {outcome.seed}: {cycles} faults of {len(kinds)} kinds, {stack.instance.data}")
-        await Trial(stack, outcome, stop, say).run(kinds, cycles, rate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end)
 
 
 def say(text: str) -> None:

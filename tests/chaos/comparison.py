@@ -58,10 +58,11 @@ def compare(
     load: Load, table: dict[str, list[Stored]], page: Page, holes: Sequence[Hole]
 ) -> Totals:
     totals = Totals(ticks=load.published, undeliverable=load.unheard)
-    for name, exchange in STOCKS.items():
+    late = Counter(page.skipped_late)
+    for name in STOCKS:
         rows = table.get(name, [])
         _compare_table(name, load, rows, holes, totals)
-        _compare_page(name, rows, page, page.stretches.get(exchange, []), totals)
+        _compare_page(name, rows, page, late, totals)
     return totals
 
 
@@ -90,12 +91,17 @@ def _compare_table(
 
 
 def _compare_page(
-    name: str, rows: list[Stored], page: Page, told: list[tuple[Id, Id]], totals: Totals
+    name: str, rows: list[Stored], page: Page, late: Counter[str], totals: Totals
 ) -> None:
+    exchange = STOCKS[name]
+    told = page.stretches.get(exchange, [])
     for row in rows:
         if row.entry_id in page.received[name]:
             continue
         if any(after < row.entry_id <= until for after, until in told):
+            totals.conflated += 1
+        elif late[exchange]:
+            late[exchange] -= 1
             totals.conflated += 1
         else:
             totals.differ("lost", f"{name} {row.number} didn't reach the page, nor was it told")

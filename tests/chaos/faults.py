@@ -3,18 +3,15 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
-from random import Random
-from time import monotonic
-from typing import Any
 
 import asyncpg
-from redis.asyncio import Redis
 
-from tests.chaos.stack import SERVERS, SERVICES, Stack
+from tests.chaos.disk import full
+from tests.chaos.network_faults import network_faults
+from tests.chaos.scene import BACK_LIMIT, Fault, Scene
+from tests.chaos.stack import SERVERS, SERVICES
 from tests.processes import descendants
 
 EVERYBODY = (*SERVICES, *SERVERS, "nginx")
@@ -23,34 +20,17 @@ CLIENTS = ("bridge", "forwarder", "writer", "api")
 # Seconds: shorter and longer than a bridge's lease (1 s).
 PAUSES, FREEZES = (0.1, 0.8), (1.5, 4.0)
 LONGER_THAN_A_FLUSH, SHORTLY = (0.7, 1.2), (0.2, 0.4)
-POLL_EVERY = 0.05
-BACK_LIMIT = 60.0
+HELPS, FULL = (2.0, 6.0), (3.0, 6.0)  # a replica that was added; a disk
 LONGEST_CUT = 50_000  # bytes: less than a second of appends
 # Only a bridge that remembers what it appended can heal these: drawn when they are named.
 NEED_A_RING = ("flushall", "cut-aof:redis")
+NEEDS_ROOT = "full:postgres"  # and a small disk, which a long run would fill: named, too
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1"
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a fault has to do with."""
-
-    stack: Stack
-    random: Random
-    owner_dsn: str
-
-    @asynccontextmanager
-    async def redis(self) -> AsyncIterator[Any]:
-        """As the operator, by a connection that no earlier fault has broken."""
-        async with Redis.from_url(self.stack.instance.redis_url("operator")) as redis:
-            yield redis
-
-
-Fault = Callable[[Scene], Awaitable[None]]
 
 
 async def end(number: signal.Signals, name: str, scene: Scene) -> None:
     """It ends, and is started again as soon as it has."""
+    name = scene.one_of(name)
     member = scene.stack.members[name]
     starts = member.starts
     children = descendants(member.pid)
@@ -59,16 +39,17 @@ async def end(number: signal.Signals, name: str, scene: Scene) -> None:
         for child in children:  # what was paused would not notice
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-    await _is_back(scene, name, starts)
+    await scene.is_back(name, starts)
 
 
 async def stop(seconds: tuple[float, float], name: str, scene: Scene) -> None:
     """Its connections stay open, and nobody answers."""
+    name = scene.one_of(name)
     member = scene.stack.members[name]
     send = member.send_all if name in MANY_PROCESSES else member.send
     send(signal.SIGSTOP)
     try:
-        await _some(scene, seconds)
+        await scene.some(seconds)
     finally:
         send(signal.SIGCONT)
 
@@ -77,7 +58,7 @@ async def kill_both(name: str, server: str, scene: Scene) -> None:
     """The server too: one that lived would read what it was sent, and do it."""
     members = scene.stack.members
     members[server].send_all(signal.SIGSTOP)
-    await _some(scene, LONGER_THAN_A_FLUSH)
+    await scene.some(LONGER_THAN_A_FLUSH)
     ends = [asyncio.create_task(end(signal.SIGKILL, each, scene)) for each in (name, server)]
     await asyncio.gather(*ends)
 
@@ -87,13 +68,28 @@ async def kill_before_ack(name: str, server: str, scene: Scene) -> None:
     members = scene.stack.members
     members[server].send_all(signal.SIGSTOP)
     try:
-        await _some(scene, LONGER_THAN_A_FLUSH)
+        await scene.some(LONGER_THAN_A_FLUSH)
         members["redis"].send(signal.SIGSTOP)
     finally:
         members[server].send_all(signal.SIGCONT)
-    await _some(scene, SHORTLY)
+    await scene.some(SHORTLY)
     ends = [asyncio.create_task(end(signal.SIGKILL, each, scene)) for each in (name, "redis")]
     await asyncio.gather(*ends)
+
+
+async def scale(service: str, scene: Scene) -> None:
+    """One more for a while; it ends as asked, or with what it had in hand."""
+    name = scene.stack.add(service)
+    await scene.some(HELPS)
+    how = scene.random.choice((signal.SIGTERM, signal.SIGKILL))
+    await scene.stack.remove(name, how, BACK_LIMIT)
+
+
+async def fill_disk(scene: Scene) -> None:
+    """Nothing can be stored for a while; PostgreSQL may die of it, and again at each start."""
+    with full(scene.stack.postgres_data):
+        await scene.some(FULL)
+    await scene.is_back("postgres", 0)
 
 
 async def flush(scene: Scene) -> None:
@@ -113,7 +109,7 @@ async def cut_aof(scene: Scene) -> None:
         os.truncate(newest, size - min(size, scene.random.randint(1, LONGEST_CUT)))
     finally:
         stack.held.discard("redis")
-    await _is_back(scene, "redis", stack.members["redis"].starts)
+    await scene.is_back("redis", stack.members["redis"].starts)
 
 
 async def cut_clients(user: str, scene: Scene) -> None:
@@ -162,20 +158,6 @@ def faults() -> dict[str, Fault]:
     # Until a second SIGTERM PostgreSQL waits for its clients to leave, and they don't.
     del found["term:postgres"]
     found["fast:postgres"] = partial(end, signal.SIGINT, "postgres")
-    return found
-
-
-async def _some(scene: Scene, seconds: tuple[float, float]) -> None:
-    """A while that the seed decides."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.Event().wait(), scene.random.uniform(*seconds))
-
-
-async def _is_back(scene: Scene, name: str, starts: int) -> None:
-    """It was started once more than so often, and answers."""
-    member, answers = scene.stack.members[name], partial(scene.stack.answers, name)
-    deadline = monotonic() + BACK_LIMIT
-    while member.starts == starts or not await asyncio.to_thread(answers):
-        if monotonic() > deadline:
-            raise TimeoutError(f"{name} didn't come back within {BACK_LIMIT:g} s")
-        await asyncio.sleep(POLL_EVERY)
+    for service in ("writer", "forwarder"):
+        found[f"scale:{service}"] = partial(scale, service)
+    return found | network_faults() | {NEEDS_ROOT: fill_disk}

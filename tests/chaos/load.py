@@ -42,13 +42,15 @@ class Load:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """A steady load meanwhile; the last ticks of all have reached a bridge."""
+        """A steady load meanwhile; at a good end the last ticks of all have reached a bridge."""
         task = asyncio.create_task(self._run())
         try:
             yield
-        finally:
             self._stop.set()
             await task
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
             await self._redis.aclose()
 
     async def _run(self) -> None:

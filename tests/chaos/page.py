@@ -1,6 +1,7 @@
 """Page: what a browser shows through all of it: its rule about ids, its snapshot after a gap."""
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -30,7 +31,7 @@ class Page(FeedClient):
         self.received: dict[str, set[Id]] = {name: set() for name in STOCKS}
         self.shown: dict[str, list[int]] = {name: [] for name in STOCKS}  # numbers
         self.stretches: dict[str, list[tuple[Id, Id]]] = {}  # (after, until) of an exchange
-        self.skipped = 0
+        self.skipped_late: Counter[str] = Counter()  # ticks of an exchange, any before the newest
 
     async def run(self) -> None:
         try:
@@ -61,13 +62,15 @@ class Page(FeedClient):
             self._show(channel, publication["data"])
 
     def _show(self, channel: str, data: dict[str, Any]) -> None:
-        self.skipped += data["skipped"]
         last = max(halves(tick[0]) for tick in data["ticks"])
         before = self._newest.get(channel, NEVER)
         if data["skipped"] or channel in self._torn:
             exchange = channel.partition(":")[2]
-            self.stretches.setdefault(exchange, []).append((before, last))
-            self._torn.discard(channel)
+            if last > before:
+                self.stretches.setdefault(exchange, []).append((before, last))
+                self._torn.discard(channel)
+            else:  # of a forwarder that died, sent by another: where it begins, isn't said
+                self.skipped_late[exchange] += data["skipped"]
         self._newest[channel] = max(before, last)
         for entry_id, name, price, *_ in data["ticks"]:
             self._show_tick(name, halves(entry_id), int(price * 100))

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -17,7 +18,10 @@ import orjson
 
 from local.instance import LOOPBACK, Instance
 from local.servers import command, initialise_postgres, prepare, unprivileged
-from tests.processes import descendants, signal_tree
+from tests.chaos import disk
+from tests.chaos.member import Member
+from tests.chaos.network import LINKS, Network
+from tests.processes import descendants
 from tests.servers import (
     centrifugo_answers,
     free_ports,
@@ -28,7 +32,7 @@ from tests.servers import (
 )
 from tests.services import ROOT
 
-PORTS = 7
+PORTS = 7  # of the instance; the proxy's come after them
 LOOK_EVERY = 0.05
 STOP_LIMIT = 12.0
 SERVERS = ("redis", "postgres", "centrifugo")
@@ -36,72 +40,36 @@ SERVICES = ("bridge", "forwarder", "writer", "api")
 FLUSH_INTERVAL = "0.5"  # not 5 s: ten times as many flushes to be hit in the same time
 
 
-class Member:
-    """One process of the stack, under the same name however often it is started."""
-
-    def __init__(self, line: list[str], environment: dict[str, str], log: Path) -> None:
-        self._line = line
-        self._environment = environment
-        self.log = log
-        self.starts = 0
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.starts += 1
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603  # our own command line
-                self._line,
-                cwd=ROOT,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us
-            )
-
-    @property
-    def pid(self) -> int:
-        assert self._process, "not started"
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def wait(self, limit: float) -> None:
-        assert self._process
-        self._process.wait(limit)
-
-    def send(self, number: signal.Signals) -> None:
-        """To exactly this process; one that has just ended by itself needs none."""
-        if self.running:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
-
-    def send_all(self, number: signal.Signals) -> None:
-        """PostgreSQL and nginx are many processes: to stop answering, all have to stop."""
-        if self.running:
-            signal_tree(self.pid, number)
-
-
 class Stack:
     """Starts all, keeps all running, ends all; `members` are called as the services are."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, bridges: int = 1, *, small_disk: bool = False, **settings: str) -> None:
         # not below the user's own folder: as root, servers run as nobody
         data = Path(tempfile.mkdtemp(prefix="pipeline-chaos-"))
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "PG_BIN") if name in os.environ}
         given = kept | {"FLUSH_INTERVAL": FLUSH_INTERVAL} | settings
-        self.instance = Instance(ROOT, free_ports(PORTS), data, given)
+        first = free_ports(PORTS + 1 + len(LINKS) + bridges - 1)
+        self.instance = Instance(ROOT, first, data, given)
+        self.bridges = [_name("bridge", replica) for replica in range(bridges)]
+        self.network = Network.of(self.instance, self.bridges, first + PORTS)
         self.members: dict[str, Member] = {}
         self.held: set[str] = set()  # not started again for now
+        self._replicas: Counter[str] = Counter()
+        self.postgres_data = data / "postgres"
+        self._small_disk = small_disk
+        self._ending = False
         self._keeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        starting = asyncio.create_task(asyncio.to_thread(self._start))
         try:
-            await asyncio.to_thread(self._start)
-        except BaseException:
+            await asyncio.shield(starting)
+        except BaseException as error:
+            self._ending = True  # a thread can't be cancelled
+            await asyncio.gather(starting, return_exceptions=True)
             await asyncio.to_thread(self._end)
+            if isinstance(error, asyncio.CancelledError):  # of a failure, the logs say why
+                self._remove_data()
             raise
         self._keeping = asyncio.create_task(self._keep())
         return self
@@ -111,7 +79,7 @@ class Stack:
             self._keeping.cancel()
             await asyncio.wait({self._keeping})
         await asyncio.to_thread(self._end)
-        shutil.rmtree(self.instance.data, ignore_errors=True)
+        self._remove_data()
 
     def answers(self, name: str) -> bool:
         """Whether a server is there again; of a service, whether it runs."""
@@ -122,23 +90,31 @@ class Stack:
             return self._questions().get(name, lambda: True)()
         return False
 
-    def add(self, service: str, replica: int) -> str:
-        """One more replica of a service, with a consumer's name of its own."""
-        name = service if replica == 0 else f"{service}-{replica}"
-        line = [sys.executable, "-m", service]
+    def add(self, service: str) -> str:
+        """One more replica of a service, with a consumer's name that no other ever had."""
+        replica = self._replicas[service]
+        self._replicas[service] += 1
+        name = _name(service, replica)
         environment = self.instance.service_environment(service, str(replica))
-        self._begin(name, line, environment)
+        way = self.network.through(name if name in self.bridges else service, environment)
+        self._begin(name, [sys.executable, "-m", service], way)
         return name
+
+    async def remove(self, name: str, number: signal.Signals, limit: float) -> None:
+        """End a replica for good; what it said stays."""
+        self.held.add(name)
+        self.members[name].send(number)
+        await asyncio.to_thread(self.members[name].wait, limit)
 
     def events(self) -> list[dict[str, object]]:
         """What all services said so far."""
-        found = []
-        for name, member in self.members.items():
-            if name.partition("-")[0] in SERVICES:
-                for line in member.log.read_bytes().splitlines():
-                    with suppress(orjson.JSONDecodeError):
-                        found.append(orjson.loads(line))
-        return found
+        names = [name for name in self.members if name.partition("-")[0] in SERVICES]
+        return [event for name in names for event in self.events_of(name)]
+
+    def events_of(self, name: str) -> Iterator[dict[str, object]]:
+        for line in self.members[name].log.read_bytes().splitlines():
+            with suppress(orjson.JSONDecodeError):
+                yield orjson.loads(line)
 
     def _questions(self) -> dict[str, Callable[[], bool]]:
         given, own = self.instance.environment(), self.instance
@@ -149,21 +125,27 @@ class Stack:
             "centrifugo": lambda: centrifugo_answers(own.centrifugo_internal_port),
             "api": lambda: http_answers(f"http://{LOOPBACK}:{own.api_port}/api/health"),
             "nginx": lambda: http_answers(f"{own.url}/healthz"),
+            "toxiproxy": self.network.answers,
         }
 
     def _start(self) -> None:
         prepare(self.instance)
         initialise_postgres(self.instance)
+        options = ["-c", "fsync=off"]  # tests kill processes, not machines
+        if self._small_disk:
+            disk.make_small(self.postgres_data)
+            options += disk.WAL
         for name in SERVERS:
-            # tests kill processes, not machines
-            options = ["-c", "fsync=off"] if name == "postgres" else []
-            line = [*unprivileged(), *command(name, self.instance), *options]
+            line = [*unprivileged(), *command(name, self.instance)]
+            line += options if name == "postgres" else []
             self._begin(name, line, self.instance.environment())
-        for name in SERVERS:
+        line = [*unprivileged(), *self.network.command(self.instance.data / "network.json")]
+        self._begin("toxiproxy", line, self.instance.environment() | {"LOG_LEVEL": "error"})
+        for name in (*SERVERS, "toxiproxy"):
             wait_ready(self._questions()[name], name)
         self._migrate()
-        for service in SERVICES:
-            self.add(service, 0)
+        for service in ("bridge",) * (len(self.bridges) - 1) + SERVICES:
+            self.add(service)
         line = [*unprivileged(), *command("nginx", self.instance)]
         self._begin("nginx", line, self.instance.environment())
         wait_ready(lambda: all(self.answers(name) for name in self.members), "the system")
@@ -178,6 +160,8 @@ class Stack:
         )
 
     def _begin(self, name: str, line: list[str], environment: dict[str, str]) -> None:
+        if self._ending:
+            raise RuntimeError("not started: the end has come first")
         self.members[name] = Member(line, environment, self.instance.data / f"{name}.out")
         self.members[name].start()
 
@@ -202,3 +186,11 @@ class Stack:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             member.wait(STOP_LIMIT)
+        disk.remove_small(self.postgres_data)
+
+    def _remove_data(self) -> None:
+        shutil.rmtree(self.instance.data, ignore_errors=True)
+
+
+def _name(service: str, replica: int) -> str:
+    return f"{service}-{replica}" if replica else service

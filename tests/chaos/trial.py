@@ -11,15 +11,17 @@ from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
 import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from local.instance import LOOPBACK
 from tests.chaos.comparison import Hole, Stored, Totals, compare
-from tests.chaos.faults import Scene, faults
+from tests.chaos.faults import faults
 from tests.chaos.load import STOCKS, Load
 from tests.chaos.page import Page
+from tests.chaos.scene import Scene
 from tests.chaos.stack import Stack
 
 LOOK_EVERY = 0.05
@@ -72,11 +74,17 @@ class Trial:
         try:
             await self._all_listen()
             async with load.running():
-                await self._break_things(kinds, cycles, load)
+                try:
+                    await self._break_things(kinds, cycles, load)
+                finally:
+                    self._outcome.totals.ticks = load.published
                 await self._recovered("the last fault")
             drained = await self._drained(load.number)
             holes = self._holes()
-            self._outcome.totals = totals = compare(load, await self._table(), self._page, holes)
+            totals = compare(load, await self._table(), self._page, holes)
+            for text in self._outcome.totals.differences:
+                totals.note(text)
+            self._outcome.totals = totals
             if not drained:
                 totals.note(f"not drained after {DRAIN_LIMIT:g} s")
             await self._look_at_the_rest(totals)
@@ -94,7 +102,8 @@ class Trial:
         """What nobody listens to at the start would count as missing."""
         deadline = monotonic() + RECOVERY_LIMIT
         while self._page.subscribed < len(CHANNELS) or not all(
-            count for _, count in await self._redis.pubsub_numsub(*CHANNELS)
+            count >= len(self._stack.bridges)
+            for _, count in await self._redis.pubsub_numsub(*CHANNELS)
         ):
             if monotonic() > deadline:
                 raise TimeoutError(f"no bridge or no page listens after {RECOVERY_LIMIT:g} s")
@@ -102,7 +111,8 @@ class Trial:
 
     async def _break_things(self, kinds: Sequence[str], cycles: int, load: Load) -> None:
         known = faults()
-        scene = Scene(self._stack, self._random, self._owner_dsn)
+        note = self._outcome.totals.note
+        scene = Scene(self._stack, self._random, self._owner_dsn, note)
         for kind in draw(kinds, cycles, self._random):
             if self._stop.is_set():
                 break
@@ -115,7 +125,7 @@ class Trial:
             recovery = await self._recovered(kind)
             self._outcome.longest_recovery_s = max(self._outcome.longest_recovery_s, recovery)
             self._say(
-                f"{self._outcome.faults.total():4} of {cycles} {kind:20}"
+                f"{self._outcome.faults.total():4} of {cycles} {kind:30}"
                 f" {monotonic() - began:5.1f} s, recovery {recovery:.1f} s,"
                 f" {load.published} ticks"
             )
@@ -123,9 +133,13 @@ class Trial:
                 await asyncio.wait_for(self._stop.wait(), self._random.uniform(*CALM))
 
     async def _recovered(self, since: str) -> float:
-        """Seconds until a tick that was received after now is in the table and on the page."""
+        """Seconds until a tick received after now is in the table and on the page; the api too."""
         began, now_us = monotonic(), time.time_ns() // 1000
-        while not (self._page.shows(PROBE, now_us) and await self._is_stored(now_us)):
+        while not (
+            self._page.shows(PROBE, now_us)
+            and await self._is_stored(now_us)
+            and await self._api_is_well()
+        ):
             if monotonic() - began > RECOVERY_LIMIT:
                 self._outcome.totals.note(f"no recovery within {RECOVERY_LIMIT:g} s of {since}")
                 break
@@ -135,6 +149,18 @@ class Trial:
     async def _is_stored(self, after_us: int) -> bool:
         newest = await self._ask(NEWEST, PROBE)
         return bool(newest and newest[0][0] and newest[0][0].timestamp() * 1e6 > after_us)
+
+    async def _api_is_well(self) -> bool:
+        """It reaches both its servers."""
+        limit = aiohttp.ClientTimeout(total=5)
+        with suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            async with (
+                aiohttp.ClientSession(timeout=limit) as http,
+                http.get(f"{self._stack.instance.url}/api/status") as answer,
+            ):
+                said = await answer.json()
+                return [said.get(server) for server in ("redis", "postgres")] == ["ok", "ok"]
+        return False
 
     async def _ask(self, question: str, *values: object) -> list[Any] | None:
         """None while PostgreSQL doesn't answer."""

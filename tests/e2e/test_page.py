@@ -170,6 +170,21 @@ async def test_the_page_loads_without_an_error_or_a_refused_resource(
     assert troubles == []
 
 
+async def test_the_snapshot_is_asked_for_once_more_when_what_was_in_hand_is_stored(
+    browser: Browser, system: Target
+) -> None:
+    """A price that came just before the page was opened isn't in the table yet, nor in the feed."""
+    async with await browser.new_context(base_url=system.url) as context:
+        page = await context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        async with look(system.redis_url) as redis:
+            await redis.publish("NYSE", "ONCE:5.25")
+        await page.goto("/")
+        await wait_until(lambda: [u.endswith("/api/stocks") for u in asked].count(True) == 2, 30)
+        await expect(page.locator("#live-table tr[data-stock=ONCE]")).to_contain_text("5.25")
+
+
 async def test_the_documentation_page_shows_the_apis_operations(
     browser: Browser, system: Target
 ) -> None:

@@ -215,6 +215,23 @@ async def test_a_redis_that_dies_and_comes_back_keeps_what_was_appended(
         assert await messages(redis, "ticks") == numbered(0, 2000)
 
 
+async def test_a_redis_that_wants_a_replica_first_is_waited_out(
+    own_redis: RedisServer, service: StartService
+) -> None:
+    """How a cut-off master is kept from taking what its successor never sees."""
+    bridge = await start(service, own_redis.url, "ticks")
+    async with look(own_redis.url) as redis:
+        await publish(redis, "ticks", *numbered(0, 10))
+        await have_appended(redis, "ticks", 10)
+        await redis.config_set("min-replicas-to-write", "1")
+        await publish(redis, "ticks", *numbered(10, 20))
+        await bridge.wait_for("outage", reason=lambda text: "NOREPLICAS" in text)
+        await redis.config_set("min-replicas-to-write", "0")
+        await have_appended(redis, "ticks", 20)
+
+        assert await messages(redis, "ticks") == numbered(0, 20)
+
+
 async def test_somebody_elses_entry_is_said_and_ours_follow_it(
     bridge: Service, redis: Any, stream: str
 ) -> None:

@@ -1,8 +1,5 @@
 """What a Redis that lost appends gets again from the bridge: the same entries, the same ids."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,13 +7,11 @@ from typing import Any
 import pytest
 
 from bridge.ids import id_pair
-from tests.bridging import have_appended, messages, numbered, publish, start
+from tests.bridging import have_appended, load, messages, numbered, publish, reaches, start
 from tests.looking import look
 from tests.servers import RedisServer
 from tests.services import StartService
 from tests.waiting import wait_until
-
-LOAD_PAUSE = 0.01  # between 20 messages: below the 5,000 a second that a shared machine bears
 
 
 async def entries(redis: Any) -> list[Any]:
@@ -62,9 +57,9 @@ async def test_flushes_under_load_leave_the_stream_complete_and_in_order(
     own_redis: RedisServer, service: StartService
 ) -> None:
     await start(service, own_redis.url, "ticks")
-    async with look(own_redis.url) as redis, _load(redis) as sent:
+    async with look(own_redis.url) as redis, load(redis, "ticks") as sent:
         for goal in (1000, 2000, 3000):
-            await wait_until(partial(_reaches, redis, goal))
+            await wait_until(partial(reaches, redis, "ticks", goal))
             await redis.flushall()
     async with look(own_redis.url) as redis:
         await wait_until(lambda: _ends_with(redis, b"A:%d" % sent[-1]))
@@ -109,31 +104,6 @@ async def test_a_group_made_again_at_the_start_reads_all_that_came_again(
         await have_appended(redis, "ticks", 100)
         [[_, got]] = await redis.xreadgroup("writer", "one", {"ticks": ">"})
     assert [fields[b"message"] for _, fields in got] == numbered(0, 100)
-
-
-@asynccontextmanager
-async def _load(redis: Any) -> AsyncIterator[list[int]]:
-    """Numbered messages without a pause; the list's last is the highest that was sent."""
-    sent, stop = [-1], asyncio.Event()
-
-    async def send() -> None:
-        while not stop.is_set():
-            first = sent[-1] + 1
-            await publish(redis, "ticks", *numbered(first, first + 20))
-            sent.append(first + 19)
-            await asyncio.sleep(LOAD_PAUSE)
-
-    task = asyncio.create_task(send())
-    try:
-        yield sent
-    finally:
-        stop.set()
-        await task
-
-
-async def _reaches(redis: Any, number: int) -> bool:
-    last = await redis.xrevrange("ticks", count=1)
-    return bool(last) and int(last[0][1][b"message"].split(b":")[1]) >= number
 
 
 async def _ends_with(redis: Any, message: bytes) -> bool:

@@ -52,6 +52,14 @@ def an_hour_ago() -> int:
     return time.time_ns() // 1000 - HOUR_US
 
 
+async def none_follow(_: int) -> bool:
+    return False
+
+
+async def all_follow(_: int) -> bool:
+    return True
+
+
 async def test_a_publication_has_each_tick_as_a_row_with_every_digit(
     redis: Redis, stream: str, feed: FeedClient, forwarder: StartForwarder
 ) -> None:
@@ -177,6 +185,50 @@ async def test_too_far_behind_only_the_newest_tick_of_each_stock_is_sent(
     assert len(await dead_letters(redis, stream, "forwarder")) == 100
 
 
+async def test_a_long_backlog_is_passed_over_until_its_end_and_no_stock_is_forgotten(
+    redis: Redis, stream: str, feed: FeedClient, forwarder: StartForwarder
+) -> None:
+    old = entries(["DIS:1", "bad", *numbered(998)], first_us=an_hour_ago())
+    await append(redis, stream, old)
+    behind = forwarder(FORWARDER_MAX_LAG=2, BATCH=100)
+    await feed.has(old[-1][0])
+    await all_settled(redis, stream, "forwarder")
+
+    [publication] = feed.publications  # none for any of the ten batches but the last
+    assert feed.ids == ids([old[0], old[-1]])
+    assert publication["skipped"] == 997
+    assert await behind.wait_for("forwarder.conflated", skipped=997, sent=2)
+    assert len(await dead_letters(redis, stream, "forwarder")) == 1
+
+
+async def test_what_was_passed_over_comes_with_the_first_news(
+    api: Centrifugo, feed: FeedClient
+) -> None:
+    publisher = Feed(api, timedelta(seconds=30), all_follow)
+    old = entries(["DIS:1", "TSLA:1", "DIS:2"], first_us=an_hour_ago())
+    assert await publisher.publish(old) == []
+    fresh = entries(["TSLA:2", "TSLA:3"])
+    assert await publisher.publish(fresh) == []
+    await feed.has(*ids(fresh))
+
+    assert feed.ids == ids(old[1:] + fresh)
+    assert [publication["skipped"] for publication in feed.publications] == [1]
+    assert publisher.metrics()["skipped"] == 1
+
+
+async def test_a_stop_far_behind_publishes_what_was_passed_over(
+    api: Centrifugo, feed: FeedClient
+) -> None:
+    publisher = Feed(api, timedelta(seconds=30), all_follow)
+    old = entries(["DIS:1", "TSLA:1", "DIS:2"], first_us=an_hour_ago())
+    await publisher.publish(old)
+    for _ in range(2):  # the second time there is nothing left
+        await publisher.publish_held()
+    await feed.has(*ids(old[1:]))
+
+    assert feed.ids == ids(old[1:])
+
+
 async def test_a_maximal_lag_of_zero_never_leaves_a_tick_out(
     redis: Redis, stream: str, feed: FeedClient, forwarder: StartForwarder
 ) -> None:
@@ -202,7 +254,7 @@ async def test_an_error_inside_a_200_is_an_outage_and_the_rest_of_the_batch_was_
 async def test_a_batch_sent_again_in_place_reaches_a_client_once(
     api: Centrifugo, feed: FeedClient
 ) -> None:
-    publisher = Feed(api, timedelta(0))
+    publisher = Feed(api, timedelta(0), none_follow)
     batch = entries(numbered(700))
     assert await publisher.publish(batch) == []
     assert await publisher.publish(batch) == []
@@ -211,3 +263,16 @@ async def test_a_batch_sent_again_in_place_reaches_a_client_once(
     await feed.has(*ids(marker))
 
     assert feed.ids == ids(batch + marker)
+
+
+async def test_batches_that_begin_and_end_alike_are_not_taken_for_repeats(
+    api: Centrifugo, feed: FeedClient
+) -> None:
+    """As when two dead readers left the first and the last, and a third one everything."""
+    publisher = Feed(api, timedelta(0), none_follow)
+    batch = entries(numbered(5))
+    await publisher.publish([batch[0], batch[-1]])
+    await publisher.publish(batch)
+    await feed.has(*ids(batch))
+
+    assert feed.ids == ids([batch[0], batch[-1], *batch])

@@ -67,7 +67,7 @@ async def test_what_is_there_already_is_left_alone(metrics: Database) -> None:
     assert await stored(metrics.connection, "a") == {("rows", 1, "{}"), ("handled", 1, "{}")}
 
 
-@pytest.mark.parametrize("fault", POISON, ids=str)
+@pytest.mark.parametrize("fault", POISON, ids=",".join)
 async def test_a_row_that_is_no_metric_is_left_out_and_its_neighbours_are_stored(
     metrics: Database, fault: dict[str, Any]
 ) -> None:

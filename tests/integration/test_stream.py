@@ -229,6 +229,21 @@ async def test_gathering_ends_at_its_limit_long_before_its_interval(
     assert sizes == [100, 100]
 
 
+async def test_no_read_asks_for_more_than_a_batch(redis: Any, settings: StreamSettings) -> None:
+    """Redis, and the loop that parses its reply, do nothing else meanwhile."""
+    await append(redis, settings.stream, *["A:1"] * 250)
+    few = settings.model_copy(update={"batch": 100})
+    sizes: list[int] = []
+
+    async def measure(batch: Sequence[Entry]) -> Sequence[Rejected]:
+        sizes.append(len(batch))
+        return ()
+
+    await consume(few, lambda seen: len(seen) == 250, measure)
+
+    assert sizes == [100, 100, 50]
+
+
 async def test_gathering_waits_out_its_interval_for_more(
     redis: Any, settings: StreamSettings
 ) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 
-from pipeline.settings import StreamSettings
+from pipeline import connections
+from pipeline.settings import LONGEST_BLOCK, StreamSettings
 from pipeline.stream import Entry, Gathering, Rejected
 from tests.consuming import (
     GROUP,
@@ -129,6 +132,47 @@ async def test_what_is_in_hand_when_redis_goes_is_handled_at_once_and_delivered_
     assert deliveries == [1]
     async with look(own_redis.url) as redis:
         assert await pending(redis, "ticks") == 0
+
+
+async def test_a_redis_that_hangs_in_a_blocked_read_is_noticed_and_costs_no_entry(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connections, "REPLY_TIMEOUT", 1.0)
+    said: list[dict[str, Any]] = []
+
+    def outage() -> bool:
+        said.extend(events(capsys, "outage"))
+        return bool(said)
+
+    async with look(own_redis.url) as redis:
+        settings = stream_settings(own_redis.url, "ticks", block=timedelta(seconds=0.8))
+        consuming = asyncio.ensure_future(consume(settings, bool))
+        await wait_until(lambda: _blocked(redis))
+        own_redis.pause()
+        await wait_until(outage)
+        own_redis.resume()
+        await append(redis, "ticks", "A:1")
+
+        assert [message for _, _, message in await consuming] == [b"A:1"]
+    assert said[0]["neighbour"] == "redis"
+
+
+async def test_the_longest_read_on_an_idle_stream_is_no_outage(
+    redis: Any, redis_url: str, stream: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A client's own time limit is often as long, and takes it for one."""
+    read = tmp_path / "read"
+    settings = stream_settings(redis_url, stream, block=LONGEST_BLOCK, heartbeat_file=read)
+    consuming = asyncio.ensure_future(consume(settings, bool))
+    await wait_until(read.exists)  # its backlog: nothing
+    began = monotonic()
+    read.unlink()
+    await wait_until(read.exists)
+    assert monotonic() - began > 0.9 * LONGEST_BLOCK.total_seconds()
+    await append(redis, stream, "A:1")
+    await consuming
+
+    assert events(capsys, "outage") == []
 
 
 async def _delivered(redis: Any) -> bool:

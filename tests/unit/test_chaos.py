@@ -8,8 +8,9 @@ import pytest
 
 from tests.chaos.__main__ import choose
 from tests.chaos.comparison import Hole, Stored, Totals, compare
-from tests.chaos.faults import faults
+from tests.chaos.faults import NEED_A_RING, NEEDS_ROOT, faults
 from tests.chaos.load import Load
+from tests.chaos.network_faults import network_faults
 from tests.chaos.page import Page
 from tests.chaos.record import END, START, merge, read, table
 from tests.chaos.trial import Outcome, draw
@@ -77,6 +78,13 @@ def test_a_tick_that_the_page_missed_without_a_word_is_lost() -> None:
     assert compared(rows, [(rows[:2], 0), (rows[3:], 0)]).lost == 1
 
 
+def test_what_another_forwarder_skips_of_a_dead_ones_may_be_missing_and_no_more() -> None:
+    rows = stored(1, 2, 3, 4, 5)
+    late = compared(rows, [([rows[0], *rows[3:]], 0), (rows[2:3], 1)])
+    assert (late.conflated, late.differences) == (1, [])
+    assert compared(rows, [(rows[3:], 0), (rows[2:3], 1)]).lost == 1
+
+
 def test_a_tick_that_the_page_has_twice_or_late_is_not_shown_again() -> None:
     rows = stored(1, 2, 3, 4, 5)
     assert compared(rows, [(rows, 0), (rows[:3], 0)]).differences == []
@@ -88,6 +96,17 @@ def test_a_seed_always_draws_the_same_and_every_kind() -> None:
     assert once == again
     assert set(once[: len(kinds)]) == set(kinds)
     assert choose("kill:writer,pause:r*") == ["kill:writer", "pause:redis"]
+
+
+def test_kinds_keep_their_places_or_a_seed_would_draw_others() -> None:
+    kinds = list(faults())
+    places = [kinds.index(kind) for kind in ("kill:bridge", "fast:postgres", "cut:bridge-redis")]
+    assert places == [0, 45, 48]
+    assert set(kinds) - set(choose(None, short=True)) == {
+        *NEED_A_RING,
+        NEEDS_ROOT,
+        *network_faults(),
+    }
 
 
 def test_runs_add_up_and_a_seed_counts_once() -> None:

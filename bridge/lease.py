@@ -1,0 +1,122 @@
+"""Lease: which bridge appends, and how it passes from one to the next."""
+
+import asyncio
+from contextlib import suppress
+from itertools import count
+from secrets import token_hex
+from time import monotonic
+
+from bridge.channels import Subscription
+from bridge.control import Marker
+from bridge.lineup import LineUp
+from bridge.script import Reply, StreamScript
+from bridge.settings import BridgeSettings
+from pipeline.events import beat, emit
+from pipeline.outage import Stopped, pause, persist
+
+HEARD_LIMIT = 1.0  # after which what we told should have come back to us
+YIELD_TIME = 2.0  # in which others may take what we gave up
+PATIENCE = 3.0  # in which one who knows more may take the lease
+
+
+class Lease:
+    """Follows whoever has it; takes it when nobody has, and nobody knows more."""
+
+    def __init__(
+        self,
+        settings: BridgeSettings,
+        script: StreamScript,
+        line_up: LineUp,
+        subscription: Subscription,
+    ) -> None:
+        self._settings = settings
+        self._poll_s = settings.bridge_lease.total_seconds() / 4
+        self._script = script
+        self._line_up = line_up
+        self._subscription = subscription
+        self._name = token_hex(8).encode()
+        self._numbers = count(1)
+        self._free_since: float | None = None
+        self._not_before = 0.0
+        self._probe: tuple[int, float] | None = None  # a notice, and when it was told
+        self.others = 1  # bridges that listen, beside this one; until it is known, somebody may
+
+    async def wait(self, give_up: asyncio.Event) -> tuple[Reply, bool] | None:
+        """The stream as it is when the lease is ours, and whether we heard all before.
+
+        None: we are to stop, and another bridge has what we have.
+        """
+        self._free_since, held, lined_up = None, False, False
+        while True:
+            reply = await persist(self._look, give_up)
+            if reply.status == "HELD":
+                self._free_since = None
+                if not held:
+                    emit("lease.held", position=reply.position)
+                held = True
+            elif self._may_take(reply) and (taken := await persist(self._take, give_up)):
+                return taken
+            if self._line_up.aligned and held and not lined_up:
+                lined_up = True
+                emit("bridge.lined_up", position=self._line_up.position)
+            if self._line_up.backlog.closed and (reply.status == "HELD" or self.others > 0):
+                return None
+            await pause(give_up, self._poll_s)
+            beat(self._settings.heartbeat_file)
+            if give_up.is_set():
+                raise Stopped
+
+    async def give_up(self, token: bytes, reason: str) -> None:
+        """Let somebody else have it for a while."""
+        await self._script.release(token)
+        self._line_up.fenced()
+        self._not_before = monotonic() + YIELD_TIME
+        emit("lease.yielded", reason=reason)
+
+    def note(self, reply: Reply, *, was_connected: bool) -> None:
+        """Learn from an append how many listen beside us."""
+        if reply.status == "OK" and was_connected == self._subscription.connected:
+            self.others = reply.receivers - was_connected
+
+    def deaf(self, number: int) -> bool:
+        """Whether what we told is not heard by us, but by others; `number` is the newest."""
+        if self._probe and self._line_up.heard < self._probe[0]:
+            return self.others > 0 and monotonic() - self._probe[1] > HEARD_LIMIT
+        self._probe = (number, monotonic())
+        return False
+
+    async def _look(self) -> Reply:
+        if self._line_up.whole and self._free_since is None:
+            return await self._script.look(None)
+        marker = Marker(b"%s:%d" % (self._name, next(self._numbers)))
+        reply = await self._script.look(marker)
+        self.others = reply.receivers - self._subscription.connected
+        return reply
+
+    def _may_take(self, reply: Reply) -> bool:
+        now = monotonic()
+        if now < self._not_before:
+            return False
+        if self._line_up.has_all(reply.last_id):
+            return True
+        if self._free_since is None:
+            self._free_since = now
+        return self.others <= 0 or now - self._free_since >= PATIENCE
+
+    async def _take(self) -> tuple[Reply, bool] | None:
+        line_up, connected = self._line_up, self._subscription.connected
+        line_up.token, line_up.heard, self._probe = token_hex(8).encode(), 0, None
+        line_up.confirmed.clear()
+        reply = await self._script.take(line_up.token, line_up.doubt)
+        if reply.status != "OK":
+            line_up.token = b""
+            return None
+        if connected:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARD_LIMIT):
+                    await line_up.confirmed.wait()
+        heard = line_up.confirmed.is_set()
+        if not heard and reply.receivers > connected:
+            await self.give_up(line_up.token, "deaf")
+            return None
+        return reply, heard
