@@ -57,8 +57,9 @@ class SlowQuery(Exception):
 class Database:
     """Lends connections; whoever gets one knows that the server has just answered on it."""
 
-    def __init__(self, pool: "asyncpg.Pool[Row]", settings: ApiSettings) -> None:
+    def __init__(self, pool: "asyncpg.Pool[Row]", reset: "_Reset", settings: ApiSettings) -> None:
         self._pool = pool
+        self._reset = reset
         self._watch = Watch("postgres")
         half = settings.api_pool_size // 2
         self._all = asyncio.Semaphore(settings.api_pool_size)
@@ -71,7 +72,7 @@ class Database:
         async with _admission(self._all, patience):
             with self._watch.noticing(), _absence():
                 async with self._pool.acquire(timeout=ANSWER) as connection:
-                    with _given_up_when_cut_short(connection):
+                    with _given_up_on_silence(connection), self._reset.noting(connection):
                         # A server that hangs is found out here, not after the statement timeout.
                         await connection.execute("SELECT 1", timeout=ANSWER)
                         yield connection
@@ -93,6 +94,7 @@ class Database:
 @asynccontextmanager
 async def open_database(settings: ApiSettings) -> AsyncIterator[Database]:
     """Needs no PostgreSQL: connections are made when they are asked for."""
+    reset = _Reset()
     limit = settings.api_statement_timeout.total_seconds()
     pool = await asyncpg.create_pool(
         str(settings.postgres_dsn),
@@ -100,11 +102,11 @@ async def open_database(settings: ApiSettings) -> AsyncIterator[Database]:
         max_size=settings.api_pool_size,
         timeout=ANSWER,
         command_timeout=limit + ANSWER,  # a server that no longer keeps its own limit
-        reset=_nothing_to_reset,
+        reset=reset,
         server_settings=PLANNER | {"statement_timeout": f"{limit * 1000:.0f}"},
     )
     try:
-        yield Database(pool, settings)
+        yield Database(pool, reset, settings)
     finally:
         try:
             await asyncio.wait_for(pool.close(), CLOSE_LIMIT)
@@ -112,8 +114,29 @@ async def open_database(settings: ApiSettings) -> AsyncIterator[Database]:
             pool.terminate()
 
 
-async def _nothing_to_reset(_: "asyncpg.Connection[Row]") -> None:
-    """No query here changes its session; the default would be one more round trip each time."""
+class _Reset:
+    """No query here changes its session; the pool's own would be one more round trip each time.
+
+    But asyncpg ends no transaction of a question that is cancelled between its parse and its
+    execution: an idle connection would keep the locks. Any other question ends it.
+    """
+
+    def __init__(self) -> None:
+        self._cancelled: set[int] = set()  # servers' process ids
+
+    @contextmanager
+    def noting(self, connection: Connection) -> Iterator[None]:
+        try:
+            yield
+        except asyncio.CancelledError:
+            self._cancelled.add(connection.get_server_pid())
+            raise
+
+    async def __call__(self, connection: "asyncpg.Connection[Row]") -> None:
+        pid = connection.get_server_pid()
+        if pid in self._cancelled:
+            self._cancelled.discard(pid)
+            await connection.execute("SELECT 1", timeout=ANSWER)
 
 
 @asynccontextmanager
@@ -130,14 +153,11 @@ async def _admission(semaphore: asyncio.Semaphore, patience: float) -> AsyncIter
 
 
 @contextmanager
-def _given_up_when_cut_short(connection: Connection) -> Iterator[None]:
-    """Else the pool would wait for a silent server as well.
-
-    And a question that is cancelled between its parse and its execution keeps its locks.
-    """
+def _given_up_on_silence(connection: Connection) -> Iterator[None]:
+    """Else the pool would wait for the silent server as well."""
     try:
         yield
-    except (TimeoutError, asyncio.CancelledError):
+    except TimeoutError:
         with suppress(asyncpg.InterfaceError):  # asyncpg has given it up already
             connection.terminate()
         raise
