@@ -53,6 +53,9 @@ class LineUp:
                 self.confirmed.set()
 
     def _count(self, notice: Notice) -> None:
+        if self.in_flight.ids:  # of a lease that is over: it belongs ahead of the backlog
+            self.aligned = False
+            return
         if self.aligned and notice.epoch == self._epoch:
             news = id_pair(notice.last) > id_pair(self.last)
             if not news and (notice.ids or notice.last != self.last):
