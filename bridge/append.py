@@ -136,13 +136,14 @@ class Appender:
         # Before the append, not after: only trimming makes room in a Redis that refuses it.
         if not await self._maintain():
             return
-        began, connected, line_up = monotonic(), self.subscription.connected, self.line_up
+        began, state, line_up = monotonic(), self.subscription.state, self.line_up
         batch = self._again[0] if self._again else line_up.in_flight
         self._number += 1
         words = line_up.notice(self._number, batch)
         mark = line_up.in_flight.mark
         reply = await self._script.append(line_up.token, line_up.position, batch, mark, words)
-        self._lease.note(reply, was_connected=connected)
+        if reply.status == "OK":
+            self._lease.note(reply.receivers, state)
         self._counts["calls"] += 1
         if batch.ids:  # else it only renewed the lease
             self._seconds.observe(monotonic() - began)

@@ -73,10 +73,11 @@ class Lease:
         self._not_before = monotonic() + YIELD_TIME
         emit("lease.yielded", reason=reason)
 
-    def note(self, reply: Reply, *, was_connected: bool) -> None:
-        """Learn from an append how many listen beside us."""
-        if reply.status == "OK" and was_connected == self._subscription.connected:
-            self.others = reply.receivers - was_connected
+    def note(self, receivers: int, state: tuple[bool | None, int]) -> None:
+        """Learn how many listen beside us; `state` is the subscription's before we told it."""
+        connected, _ = state
+        if connected is not None and state == self._subscription.state:
+            self.others = receivers - connected
 
     def deaf(self, number: int) -> bool:
         """Whether what we told is not heard by us, but by others; `number` is the newest."""
@@ -89,8 +90,9 @@ class Lease:
         if self._line_up.whole and self._free_since is None:
             return await self._script.look(None)
         marker = Marker(b"%s:%d" % (self._name, next(self._numbers)))
+        state = self._subscription.state
         reply = await self._script.look(marker)
-        self.others = reply.receivers - self._subscription.connected
+        self.note(reply.receivers, state)
         return reply
 
     def _may_take(self, reply: Reply) -> bool:
@@ -105,6 +107,8 @@ class Lease:
 
     async def _take(self) -> tuple[Reply, bool] | None:
         line_up, connected = self._line_up, self._subscription.connected
+        if connected is None:
+            return None
         line_up.token, line_up.heard, self._probe = token_hex(8).encode(), 0, None
         line_up.confirmed.clear()
         reply = await self._script.take(line_up.token, line_up.doubt)
