@@ -35,7 +35,6 @@ class Appender:
         self.subscription = Subscription(settings, self.line_up)
         self._lease = Lease(settings, self._script, self.line_up, self.subscription)
         self._again: deque[Batch] = deque()  # of the ring: what the stream lost
-        self._yielded: Hole | None = None  # nobody who was better placed took the lease then
         self._number = 0  # of calls that append
         self._called_at = self._trimmed_at = 0.0
         self._gaps: list[Gap] = []  # said, not yet kept in Redis
@@ -90,6 +89,7 @@ class Appender:
 
     async def _begin(self, reply: Reply, heard: bool) -> None:  # noqa: FBT001 - as the lease gave it
         """Go on from what the stream says; leave out what another bridge appended."""
+        self._backlog.offer_holes()
         exact, discarded = self.line_up.take_over(reply, heard=heard), 0
         strangers = reply.position - self.line_up.position
         if not exact:
@@ -160,9 +160,8 @@ class Appender:
         if not line_up.token or self._in_hand:
             return
         if hole:
-            if hole.from_us and self._lease.others > 0 and hole is not self._yielded:
+            if hole.from_us and self._lease.others > 0 and not hole.offered:
                 await self._lease.give_up(line_up.token, "missed messages")
-                self._yielded = hole
             elif hole.to_us or not hole.from_us:
                 self._pass(hole)
         elif self.subscription.connected and self._lease.deaf(self._number):
