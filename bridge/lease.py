@@ -17,6 +17,7 @@ from pipeline.outage import Stopped, pause, persist
 HEARD_LIMIT = 1.0  # after which what we told should have come back to us
 YIELD_TIME = 2.0  # in which others may take what we gave up
 PATIENCE = 3.0  # in which one who knows more may take the lease
+LONGEST_POLL = 0.5  # a stop waits for it
 
 
 class Lease:
@@ -30,7 +31,7 @@ class Lease:
         subscription: Subscription,
     ) -> None:
         self._settings = settings
-        self._poll_s = settings.bridge_lease.total_seconds() / 4
+        self._poll_s = min(settings.bridge_lease.total_seconds() / 4, LONGEST_POLL)
         self._script = script
         self._line_up = line_up
         self._subscription = subscription

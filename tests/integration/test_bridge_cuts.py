@@ -48,3 +48,15 @@ async def test_when_all_missed_the_same_it_is_offered_once(
     yields = [e for each in bridges for e in each.events if e["event"] == "lease.yielded"]
     assert len(yields) <= 1
     assert sum(bool(each.find("bridge.gap", reason="reconnect")) for each in bridges) == 1
+
+
+async def test_a_standby_stops_at_once_however_long_the_lease(
+    own_redis: RedisServer, service: StartService
+) -> None:
+    await start(service, own_redis.url, "ticks", BRIDGE_LEASE=60)
+    standby = service(
+        "bridge", REDIS_URL=own_redis.url, STREAM="ticks", CHANNELS=channel_of("ticks"),
+        BRIDGE_LEASE=60,
+    )  # fmt: skip
+    await standby.wait_for("lease.held")
+    assert await standby.terminate(limit=3) == 0
