@@ -31,7 +31,8 @@ class Lease:
         subscription: Subscription,
     ) -> None:
         self._settings = settings
-        self._poll_s = min(settings.bridge_lease.total_seconds() / 4, LONGEST_POLL)
+        self._lease_s = settings.bridge_lease.total_seconds()
+        self._poll_s = min(self._lease_s / 4, LONGEST_POLL)
         self._script = script
         self._line_up = line_up
         self._subscription = subscription
@@ -117,8 +118,10 @@ class Lease:
             line_up.token = b""
             return None
         if connected:
+            # With nobody else there we go on deaf too: before the lease ends.
+            limit = HEARD_LIMIT if reply.receivers > 1 else min(HEARD_LIMIT, self._lease_s / 2)
             with suppress(TimeoutError):
-                async with asyncio.timeout(HEARD_LIMIT):
+                async with asyncio.timeout(limit):
                     await line_up.confirmed.wait()
         heard = line_up.confirmed.is_set()
         if not heard and reply.receivers > connected:
