@@ -126,7 +126,8 @@ class Bridges(RuleBasedStateMachine):
     def drop(self, index: int) -> None:
         """A full buffer; a leader says so, and the others leave out the same."""
         bridge = self.bridges[index]
-        if bridge.backlog.length and self.spares(bridge):
+        # Who has just taken the lease would have to guess: rightly, but that isn't searched here.
+        if bridge.backlog.length and not bridge.taken and self.spares(bridge):
             bridge.backlog.drop()
 
     @rule(index=which)
