@@ -215,6 +215,8 @@ def test_a_bridge_that_slept_before_an_append_does_not_count_what_others_cover()
     other.append()
     world.read(world.bridges.index(asleep), BUFFER)
     asleep.append()  # in vain
+    assert asleep.whole(world.stream.last)
+    assert asleep.ring.newer_than(b"0-0")[0].messages == [b"1"]
     world.hand_over(world.bridges.index(asleep))
     world.in_order_and_once()
     world.teardown()
