@@ -35,7 +35,6 @@ class Appender:
         self.subscription = Subscription(settings, self.line_up)
         self._lease = Lease(settings, self._script, self.line_up, self.subscription)
         self._again: deque[Batch] = deque()  # of the ring: what the stream lost
-        self._yielded: Hole | None = None  # nobody who was better placed took the lease then
         self._number = 0  # of calls that append
         self._called_at = self._trimmed_at = 0.0
         self._gaps: list[Gap] = []  # said, not yet kept in Redis
@@ -90,6 +89,7 @@ class Appender:
 
     async def _begin(self, reply: Reply, heard: bool) -> None:  # noqa: FBT001 - as the lease gave it
         """Go on from what the stream says; leave out what another bridge appended."""
+        self._backlog.offer_holes()
         exact, discarded = self.line_up.take_over(reply, heard=heard), 0
         strangers = reply.position - self.line_up.position
         if not exact:
@@ -136,13 +136,14 @@ class Appender:
         # Before the append, not after: only trimming makes room in a Redis that refuses it.
         if not await self._maintain():
             return
-        began, connected, line_up = monotonic(), self.subscription.connected, self.line_up
+        began, state, line_up = monotonic(), self.subscription.state, self.line_up
         batch = self._again[0] if self._again else line_up.in_flight
         self._number += 1
         words = line_up.notice(self._number, batch)
         mark = line_up.in_flight.mark
         reply = await self._script.append(line_up.token, line_up.position, batch, mark, words)
-        self._lease.note(reply, was_connected=connected)
+        if reply.status == "OK":
+            self._lease.note(reply.receivers, state)
         self._counts["calls"] += 1
         if batch.ids:  # else it only renewed the lease
             self._seconds.observe(monotonic() - began)
@@ -159,9 +160,8 @@ class Appender:
         if not line_up.token or self._in_hand:
             return
         if hole:
-            if hole.from_us and self._lease.others > 0 and hole is not self._yielded:
+            if hole.from_us and self._lease.others > 0 and not hole.offered:
                 await self._lease.give_up(line_up.token, "missed messages")
-                self._yielded = hole
             elif hole.to_us or not hole.from_us:
                 self._pass(hole)
         elif self.subscription.connected and self._lease.deaf(self._number):

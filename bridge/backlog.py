@@ -35,6 +35,7 @@ class Hole:
 
     from_us: int = 0  # 0: these weren't missed, but dropped
     to_us: int = 0  # 0: there is no subscription yet
+    offered: bool = False  # who could fill it has had his chance to take the lease
 
 
 class Backlog:
@@ -57,6 +58,12 @@ class Backlog:
         """The hole that comes next; None if there is something ahead of it."""
         front = self._items[0] if self._items else None
         return front if isinstance(front, Hole) else None
+
+    def offer_holes(self) -> None:
+        """Nobody who could fill them took the lease while it was free."""
+        for item in self._items:
+            if isinstance(item, Hole):
+                item.offered = True
 
     @property
     def torn(self) -> bool:

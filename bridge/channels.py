@@ -100,9 +100,14 @@ class Subscription:
         self._settings = settings
         self._line_up = line_up
         self._control = settings.control_channel.encode()
-        self.connected = False
+        self.connected: bool | None = False  # None: soon, and Redis may count us already
         self.since_us = 0
         self.ready = asyncio.Event()
+
+    @property
+    def state(self) -> tuple[bool | None, int]:
+        """Another one: connected or lost meanwhile, or both."""
+        return self.connected, self.since_us
 
     async def run(self, stop: asyncio.Event) -> None:
         """Feed the backlog until `stop`, then close it."""
@@ -135,6 +140,7 @@ class Subscription:
         connection = await open_connection(url, make)
         for command in greeting(url):
             connection.send(*command)
+        self.connected = None
         connection.send("SUBSCRIBE", *channels)
         try:
             async with asyncio.timeout(CONFIRM_TIMEOUT):
@@ -145,6 +151,7 @@ class Subscription:
                         raise Outage("redis", connection.refused or "connection lost")
         except (Outage, TimeoutError) as error:
             connection.abort()
+            self.connected = False
             raise Outage("redis", f"no subscription: {str(error) or 'no answer'}") from error
         emit("bridge.subscribed", channels=self._settings.channels)
         return connection

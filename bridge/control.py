@@ -1,6 +1,10 @@
 """Control: what bridges tell each other, on a channel that each reads with the prices."""
 
+import re
 from typing import NamedTuple
+
+COUNT = re.compile(rb"\d{1,20}")
+ENTRY_ID = re.compile(rb"\d{1,20}-\d{1,20}")
 
 
 class Notice(NamedTuple):
@@ -46,10 +50,14 @@ def parse(said: bytes) -> Notice | Marker | Taken | None:
     """None for what no bridge says."""
     match said.split(b" "):
         case [b"notice", token, number, epoch, position, dropped, answered, before, ids]:
-            counts = (number, position, dropped)
-            if not all(count.isdigit() for count in counts) or b"-" not in before:
-                return None
             listed = ids.split(b",") if ids else []
+            # What no bridge says must not end a subscription: all bridges hear it. Not each id is
+            # looked at: that would cost as much as all the rest of hearing.
+            compared = (before, *listed[-1:])
+            if not all(map(ENTRY_ID.fullmatch, compared)) or not all(
+                map(COUNT.fullmatch, (number, position, dropped))
+            ):
+                return None
             return Notice(
                 token, int(number), epoch, int(position), int(dropped), answered, before, listed
             )

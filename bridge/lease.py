@@ -17,6 +17,7 @@ from pipeline.outage import Stopped, pause, persist
 HEARD_LIMIT = 1.0  # after which what we told should have come back to us
 YIELD_TIME = 2.0  # in which others may take what we gave up
 PATIENCE = 3.0  # in which one who knows more may take the lease
+LONGEST_POLL = 0.5  # a stop waits for it
 
 
 class Lease:
@@ -30,7 +31,8 @@ class Lease:
         subscription: Subscription,
     ) -> None:
         self._settings = settings
-        self._poll_s = settings.bridge_lease.total_seconds() / 4
+        self._lease_s = settings.bridge_lease.total_seconds()
+        self._poll_s = min(self._lease_s / 4, LONGEST_POLL)
         self._script = script
         self._line_up = line_up
         self._subscription = subscription
@@ -73,10 +75,11 @@ class Lease:
         self._not_before = monotonic() + YIELD_TIME
         emit("lease.yielded", reason=reason)
 
-    def note(self, reply: Reply, *, was_connected: bool) -> None:
-        """Learn from an append how many listen beside us."""
-        if reply.status == "OK" and was_connected == self._subscription.connected:
-            self.others = reply.receivers - was_connected
+    def note(self, receivers: int, state: tuple[bool | None, int]) -> None:
+        """Learn how many listen beside us; `state` is the subscription's before we told it."""
+        connected, _ = state
+        if connected is not None and state == self._subscription.state:
+            self.others = receivers - connected
 
     def deaf(self, number: int) -> bool:
         """Whether what we told is not heard by us, but by others; `number` is the newest."""
@@ -89,8 +92,9 @@ class Lease:
         if self._line_up.whole and self._free_since is None:
             return await self._script.look(None)
         marker = Marker(b"%s:%d" % (self._name, next(self._numbers)))
+        state = self._subscription.state
         reply = await self._script.look(marker)
-        self.others = reply.receivers - self._subscription.connected
+        self.note(reply.receivers, state)
         return reply
 
     def _may_take(self, reply: Reply) -> bool:
@@ -105,6 +109,8 @@ class Lease:
 
     async def _take(self) -> tuple[Reply, bool] | None:
         line_up, connected = self._line_up, self._subscription.connected
+        if connected is None:
+            return None
         line_up.token, line_up.heard, self._probe = token_hex(8).encode(), 0, None
         line_up.confirmed.clear()
         reply = await self._script.take(line_up.token, line_up.doubt)
@@ -112,8 +118,10 @@ class Lease:
             line_up.token = b""
             return None
         if connected:
+            # With nobody else there we go on deaf too: before the lease ends.
+            limit = HEARD_LIMIT if reply.receivers > 1 else min(HEARD_LIMIT, self._lease_s / 2)
             with suppress(TimeoutError):
-                async with asyncio.timeout(HEARD_LIMIT):
+                async with asyncio.timeout(limit):
                     await line_up.confirmed.wait()
         heard = line_up.confirmed.is_set()
         if not heard and reply.receivers > connected:

@@ -53,6 +53,8 @@ class LineUp:
                 self.confirmed.set()
 
     def _count(self, notice: Notice) -> None:
+        if self.in_flight.ids:  # of a lease that is over: it belongs ahead of what they count
+            self.fenced()
         if self.aligned and notice.epoch == self._epoch:
             news = id_pair(notice.last) > id_pair(self.last)
             if not news and (notice.ids or notice.last != self.last):
@@ -147,6 +149,8 @@ class LineUp:
 
     def fenced(self) -> None:
         """The lease is lost: what is in flight waits with the rest, for whoever appends it."""
+        if not self.token:
+            return
         self.token, self._doubt = b"", self.in_flight
         if self._pieces:
             self.backlog.give_back(self._pieces)

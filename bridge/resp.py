@@ -103,12 +103,18 @@ async def open_connection(url: RedisDsn, make: Callable[[], P]) -> P:
     return connection
 
 
+def database_of(url: RedisDsn) -> str:
+    """Its number; empty for the one that a connection begins in."""
+    database = (url.path or "/").strip("/")
+    return "" if database == "0" else database
+
+
 def greeting(url: RedisDsn) -> list[Arguments]:
     """The commands that a connection begins with: who we are, which database."""
     commands: list[Arguments] = []
     if url.password:
         user = (unquote(url.username),) if url.username else ()
         commands.append(("AUTH", *user, unquote(url.password)))
-    if (database := (url.path or "/").strip("/")) not in ("", "0"):
+    if database := database_of(url):
         commands.append(("SELECT", database))
     return commands

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field, PositiveInt
 
+from bridge.resp import database_of
 from pipeline.settings import Names, Seconds, Settings
 
 
@@ -30,5 +31,9 @@ class BridgeSettings(Settings):
 
     @property
     def control_channel(self) -> str:
-        """Where bridges of this stream tell each other what they appended."""
-        return self.helper_key("control")
+        """Where bridges of this stream tell each other what they appended.
+
+        Pub/sub knows no databases, streams do.
+        """
+        database = database_of(self.redis_url)
+        return self.helper_key("control", *([database] if database else []))

@@ -44,6 +44,12 @@ class Bridges(RuleBasedStateMachine):
         if self.bridges[index].leads:
             self.bridges[index].append(reply_lost=reply_lost)
 
+    @rule(index=which)
+    def compose(self, index: int) -> None:
+        """And fall asleep before the append."""
+        if self.bridges[index].leads and not self.bridges[index].again:
+            self.bridges[index].line_up.compose()
+
     @rule()
     def work(self) -> None:
         """Whoever leads appends all that came."""
@@ -120,7 +126,8 @@ class Bridges(RuleBasedStateMachine):
     def drop(self, index: int) -> None:
         """A full buffer; a leader says so, and the others leave out the same."""
         bridge = self.bridges[index]
-        if bridge.backlog.length and self.spares(bridge):
+        # Who has just taken the lease would have to guess: rightly, but that isn't searched here.
+        if bridge.backlog.length and not bridge.taken and self.spares(bridge):
             bridge.backlog.drop()
 
     @rule(index=which)
@@ -190,6 +197,29 @@ class Bridges(RuleBasedStateMachine):
         missing = set(range(1, self.published + 1)) - set(self.stream.messages)
         assert len(missing) <= dropped, missing
         assert all(bridge.whole(self.stream.last) for bridge in self.bridges)
+
+
+def test_a_bridge_that_slept_before_an_append_does_not_count_what_others_cover() -> None:
+    """Its batch is in nobody's backlog then, though it comes first."""
+    world = Bridges()
+    [asleep] = [bridge for bridge in world.bridges if bridge.leads]
+    other = next(bridge for bridge in world.bridges if bridge is not asleep)
+    world.publish(1)
+    world.read(world.bridges.index(asleep), BUFFER)
+    asleep.line_up.compose()
+    world.end_the_lease()
+    other.take()
+    while not other.leads:
+        other.read()
+    world.publish(1)
+    other.append()
+    world.read(world.bridges.index(asleep), BUFFER)
+    asleep.append()  # in vain
+    assert asleep.whole(world.stream.last)
+    assert asleep.ring.newer_than(b"0-0")[0].messages == [b"1"]
+    world.hand_over(world.bridges.index(asleep))
+    world.in_order_and_once()
+    world.teardown()
 
 
 TestBridges = Bridges.TestCase
