@@ -111,6 +111,7 @@ class Peers:
         self._token, self._next_token = "", self.process
         self._judges_from = self._looks_from = 0.0
         self._beating: asyncio.Task[None] | None = None
+        self._leaving = False
 
     @asynccontextmanager
     async def joined(self, stop: asyncio.Event) -> AsyncIterator[None]:
@@ -122,6 +123,7 @@ class Peers:
             yield
             in_order = True
         finally:
+            self._leaving = True
             self._beating.cancel()
             with suppress(asyncio.CancelledError):
                 await self._beating
@@ -165,7 +167,8 @@ class Peers:
             await pause(stop, BEAT_EVERY / 4)
 
     async def _beat_on(self) -> None:
-        while True:
+        # Not for ever: Python 3.11's wait_for, within the client, may swallow a cancellation.
+        while not self._leaving:
             await asyncio.sleep(BEAT_EVERY)
             try:
                 if await self._beat() > 0:  # we were paused, or cut off, so long that it was taken

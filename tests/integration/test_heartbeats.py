@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, cast
 
@@ -148,6 +149,29 @@ async def test_a_claim_sent_before_all_heartbeats_vanished_judges_nobody_after_i
     assert claimed == [False]
     [other] = await redis.xinfo_consumers(stream, GROUP)
     assert (other["name"], other["pending"]) == (b"other", 1)
+
+
+async def test_a_stop_whose_cancellation_a_beat_swallows_ends_all_the_same(
+    redis: Any, stream: str, named: Named
+) -> None:
+    beating = asyncio.Event()
+
+    class Swallowing:
+        """Redis through a client that answers although it was cancelled."""
+
+        async def eval(self, *arguments: Any) -> Any:
+            reply = await redis.eval(*arguments)
+            if reply == 0:  # not the first beat
+                beating.set()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+            return reply
+
+    one = peers.Peers(cast("Any", Swallowing()), GROUP, named("one"))
+    async with asyncio.timeout(10):
+        async with one.joined(asyncio.Event()):
+            await beating.wait()
+    assert not await redis.exists(alive(stream, "one"))
 
 
 async def _may_judge(one: peers.Peers, redis: Any, stream: str) -> bool:

@@ -216,7 +216,7 @@ async def test_a_writer_makes_days_when_it_starts_and_goes_on_when_it_may_not(
     await table.owner.execute(f"DROP TABLE {day(2)}")
     process = start_writer(service, redis_url, table.server, stream)
     await process.wait_for("partitions.kept", made=1, dropped=0)
-    assert await process.terminate() == 0
+    assert await process.terminate() == 0, process.transcript()
 
     await table.owner.execute("REVOKE ALL ON FUNCTION keep_partitions FROM writer")
     await append(redis, stream, entries(numbered(10)))
