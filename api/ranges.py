@@ -87,8 +87,8 @@ def parse_range(start_time: str | None, end_time: str | None) -> AskedRange:
     faults: dict[str, str] = {}
     for field, text in (("start_time", start_time), ("end_time", end_time)):
         try:
-            if given := (text or "").strip():
-                moments[field] = parse_time(given)
+            if text:
+                moments[field] = parse_time(text.strip())
         except ValueError as error:
             faults[field] = str(error)
     if faults:
