@@ -9,15 +9,14 @@ import asyncpg
 from pydantic import PostgresDsn
 
 from bench.database import Database, ours
-from bench.load import stock_name
-from bench.market import CHANNELS, MICROSECONDS
+from bench.market import MICROSECONDS, STOCKS, entry
 from bench.plan import Plan
 from pipeline.stream import Entry
 from writer.store import TickStore
 
 BATCHES = (10_000, 50_000)
 PAIRS = 15
-STOCKS, RATE = 600, 10_000  # of a busy market: a batch is of one or five seconds
+RATE = 10_000  # of a busy market: a batch is of one or five seconds
 SWITCH = {
     True: "ALTER TABLE stock_prices ENABLE TRIGGER count_candles",
     False: "ALTER TABLE stock_prices DISABLE TRIGGER count_candles",
@@ -67,11 +66,7 @@ async def _pairs(
 
 
 def _batch(begin_us: int, size: int) -> list[Entry]:
-    found = []
-    for n in range(size):
-        us = begin_us + n * MICROSECONDS // RATE
-        stock = n % STOCKS
-        entry_id = f"{us // 1000}-{us % 1000 * 1024}".encode()
-        message = f"{stock_name(stock)}:{1 + n % 9973 / 100}".encode()
-        found.append((entry_id, CHANNELS[stock % 2], message))
-    return found
+    return [
+        entry(begin_us + n * MICROSECONDS // RATE, n % STOCKS, 1 + n % 9973 / 100)
+        for n in range(size)
+    ]

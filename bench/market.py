@@ -41,7 +41,11 @@ class Market:
     def _entry(self, n: int) -> Entry:
         turn, place = divmod(n, BUSIEST_SHARE)
         stock = 1 + (turn * (BUSIEST_SHARE - 1) + place - 1) % (STOCKS - 1) if place else 0
-        us = self.begin_us + n * MICROSECONDS // RATE
         price = 1 + n * 7919 % 99_991 / 100  # no two neighbours alike, two decimals
-        entry_id = f"{us // 1000}-{us % 1000 * 1024}".encode()
-        return entry_id, CHANNELS[stock % 2], f"{stock_name(stock)}:{price:.2f}".encode()
+        return entry(self.begin_us + n * MICROSECONDS // RATE, stock, f"{price:.2f}")
+
+
+def entry(us: int, stock: int, price: object) -> Entry:
+    """As the bridge makes it of the first message of a microsecond."""
+    entry_id = f"{us // 1000}-{us % 1000 * 1024}".encode()
+    return entry_id, CHANNELS[stock % 2], f"{stock_name(stock)}:{price}".encode()

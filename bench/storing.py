@@ -8,7 +8,7 @@ import time
 import orjson
 from pydantic import PostgresDsn
 
-from bench.market import CHANNELS, MICROSECONDS, STOCKS
+from bench.market import MICROSECONDS, STOCKS, entry
 from pipeline.stream import Entry
 from writer.store import TickStore
 
@@ -33,13 +33,10 @@ async def store(dsn: str) -> float:
 def _entries(count: int) -> list[Entry]:
     """The latest; none of them is of the stock that is read."""
     end_us = time.time_ns() // 1000
-    found = []
-    for n in range(count):
-        us = end_us - (count - n) * MICROSECONDS // RATE
-        stock = 1 + n % (STOCKS - 1)
-        entry_id = f"{us // 1000}-{us % 1000 * 1024}".encode()
-        found.append((entry_id, CHANNELS[stock % 2], f"LOAD{stock}:{1 + n % 9973 / 100}".encode()))
-    return found
+    return [
+        entry(end_us - (count - n) * MICROSECONDS // RATE, 1 + n % (STOCKS - 1), 1 + n % 9973 / 100)
+        for n in range(count)
+    ]
 
 
 if __name__ == "__main__":

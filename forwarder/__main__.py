@@ -4,16 +4,14 @@ import asyncio
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
-from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from forwarder.centrifugo import Centrifugo
 from forwarder.feed import Feed
 from forwarder.settings import ForwarderSettings
 from pipeline.connections import connect, redis_outage
-from pipeline.lag import read_lag
+from pipeline.lag import has_undelivered, read_lag
 from pipeline.letters_tool import LettersTool
 from pipeline.lifecycle import run
 from pipeline.outage import Outage
@@ -26,21 +24,16 @@ PACE = timedelta(milliseconds=2)
 GROUP = "forwarder"
 
 
-async def has_undelivered(redis: Redis, stream: str) -> bool:
-    """Whether there are entries that nobody of our group was given yet; none without a group."""
-    with suppress(ResponseError, KeyError), redis_outage():
-        groups: Any = await redis.xinfo_groups(stream)
-        given = {each["name"]: each["last-delivered-id"] for each in groups}[GROUP.encode()]
-        return bool(await redis.xrange(stream, min=b"(" + given, count=1))
-    return False
-
-
 async def main(settings: ForwarderSettings, stop: asyncio.Event) -> None:
     gathering = Gathering(settings.batch, pace=PACE)
     async with connect(settings) as redis, Centrifugo(settings) as centrifugo:
 
         async def more_follow(count: int) -> bool:
-            return count >= settings.batch and await has_undelivered(redis, settings.stream)
+            if count < settings.batch:
+                return False
+            with suppress(ResponseError, KeyError), redis_outage():  # no group: nothing is to come
+                return await has_undelivered(redis, settings.stream, GROUP)
+            return False
 
         feed = Feed(centrifugo, settings.forwarder_max_lag, more_follow)
         consumer = Consumer(redis, GROUP, settings, gathering)

@@ -1,4 +1,4 @@
-"""read_lag(): what a consumer group has still to do, asked of Redis."""
+"""read_lag(), has_undelivered(): what a consumer group has still to do, asked of Redis."""
 
 from time import time
 from typing import Any, cast
@@ -19,12 +19,25 @@ async def read_lag(redis: Redis, stream: str, group: str) -> dict[str, float | N
     ask.xinfo_groups(stream)
     ask.xpending(stream, group)
     groups, pending = await ask.execute()
-    found = {each["name"]: each for each in groups}[group.encode()]
-    after = b"(" + found["last-delivered-id"]
-    unread: Any = await redis.xrange(stream, min=after, count=1)
+    found, unread = await _first_unread(redis, stream, group, groups)
     undelivered = found["lag"] if unread else 0
     oldest = pending["min"] or (unread[0][0] if unread else None)
     return {
         "lag_entries": None if undelivered is None else pending["pending"] + undelivered,
         "lag_seconds": max(0.0, round(time() - received_s(oldest), 6)) if oldest else 0.0,
     }
+
+
+async def has_undelivered(redis: Redis, stream: str, group: str) -> bool:
+    """Whether there are entries that nobody of the group was given yet; raises as read_lag()."""
+    groups: Any = await redis.xinfo_groups(stream)
+    _, unread = await _first_unread(redis, stream, group, groups)
+    return bool(unread)
+
+
+async def _first_unread(
+    redis: Redis, stream: str, group: str, groups: list[Any]
+) -> tuple[Any, Any]:
+    """What Redis says of the group, and its first undelivered entry, in a list."""
+    found = {each["name"]: each for each in groups}[group.encode()]
+    return found, await redis.xrange(stream, min=b"(" + found["last-delivered-id"], count=1)

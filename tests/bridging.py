@@ -8,7 +8,7 @@ from typing import Any
 from tests.services import Service, StartService
 from tests.waiting import wait_until
 
-LOAD_PAUSE = 0.01  # between 20 messages: below the 5,000 a second that a shared machine bears
+LOAD_TOGETHER, LOAD_PAUSE = 20, 0.01  # below the 5,000 a second that a shared machine bears
 
 
 def channel_of(stream: str) -> str:
@@ -16,9 +16,14 @@ def channel_of(stream: str) -> str:
     return f"NYSE-{stream}"
 
 
+def another(service: StartService, url: str, stream: str, **more: object) -> Service:
+    """A bridge, perhaps beside another one."""
+    return service("bridge", REDIS_URL=url, STREAM=stream, CHANNELS=channel_of(stream), **more)
+
+
 async def start(service: StartService, url: str, stream: str, **more: object) -> Service:
     """A bridge that has the lease and hears the channel."""
-    bridge = service("bridge", REDIS_URL=url, STREAM=stream, CHANNELS=channel_of(stream), **more)
+    bridge = another(service, url, stream, **more)
     await bridge.wait_for("lease.taken")
     return bridge
 
@@ -60,8 +65,8 @@ async def load(redis: Any, stream: str) -> AsyncIterator[list[int]]:
     async def send() -> None:
         while not stop.is_set():
             first = sent[-1] + 1
-            await publish(redis, stream, *numbered(first, first + 20))
-            sent.append(first + 19)
+            await publish(redis, stream, *numbered(first, first + LOAD_TOGETHER))
+            sent.append(first + LOAD_TOGETHER - 1)
             await asyncio.sleep(LOAD_PAUSE)
 
     task = asyncio.create_task(send())

@@ -8,7 +8,7 @@ from bridge.settings import BridgeSettings
 from pipeline.lag import read_lag
 from tests.consumer_books import Books, Life
 from tests.consumer_view import grow_older, order, view
-from tests.consuming import GROUP
+from tests.consuming import GROUP, alive
 from tests.looking import look
 from tests.stepping import SteppedLoop
 
@@ -49,7 +49,7 @@ class Neighbours:
         """As in a restart of Redis that takes longer than heartbeats live."""
         self.books.heartbeats_vanish(self._loop.now)
         for name in self.books.view.alive:
-            await self.redis.delete(f"{{{self.stream}}}:alive:{GROUP}:{name.decode()}")
+            await self.redis.delete(alive(self.stream, name.decode()))
         await self.observe()
 
     async def destroy(self) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tests.consuming import GROUP
+from tests.consuming import GROUP, alive
 
 _VIEW = """
 local function group_of()
@@ -71,14 +71,14 @@ def order(entry: bytes) -> tuple[int, int]:
 
 async def view(redis: Any, stream: str) -> View:
     keys = (stream, f"{{{stream}}}:suspect:{GROUP}", f"{{{stream}}}:dead:{GROUP}")
-    delivered, names, pending, alive, marks, ids, letters = await redis.eval(
-        _VIEW, 3, *keys, _heartbeats(stream), GROUP
+    delivered, names, pending, beats, marks, ids, letters = await redis.eval(
+        _VIEW, 3, *keys, alive(stream, ""), GROUP
     )
     return View(
         delivered=order(delivered) if delivered else None,
         consumers=set(names),
         pending={each[0]: each[1] for each in pending},
-        alive={name: (token, left) for name, token, left in alive},
+        alive={name: (token, left) for name, token, left in beats},
         marks=dict(zip(marks[::2], marks[1::2], strict=True)),
         ids=[each[0] for each in ids],
         letters=[(fields[1], fields[7]) for _, fields in letters],
@@ -87,9 +87,5 @@ async def view(redis: Any, stream: str) -> View:
 
 async def grow_older(redis: Any, stream: str, seconds: float) -> list[bytes]:
     """Let heartbeats age; returns whose ended."""
-    ended = await redis.eval(_AGE, 0, _heartbeats(stream), int(seconds * 1000))
+    ended = await redis.eval(_AGE, 0, alive(stream, ""), int(seconds * 1000))
     return list(ended)
-
-
-def _heartbeats(stream: str) -> str:
-    return f"{{{stream}}}:alive:{GROUP}:"

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import orjson
 
-from bridge.script import Batch
 from pipeline.lag import read_lag
 from pipeline.outage import Outage
 from pipeline.stream import Gathering, Rejected
@@ -21,10 +20,8 @@ from tests.stepping import Call, SteppedLoop, settled
 SCALE = 1000  # seconds of theirs; real time goes on meanwhile, and shall not matter
 LONG_ENOUGH = 300  # seconds, for any mess to be cleared up
 AT_A_TIME = 3  # commands in a second; a reader of nothing would go on for ever
-OTHER = "other"
 AT_ONCE = Gathering(BATCH)
 GATHERED = Gathering(BATCH, timedelta(seconds=1.5 * SCALE), timedelta(seconds=0.5 * SCALE))
-NOTHING = Batch([], [], [])
 
 T = TypeVar("T")
 

@@ -14,7 +14,10 @@ from pipeline.stream import Consumer, Entry, Gathering, Handler, Rejected
 
 GROUP = "g"
 AT_ONCE = Gathering(limit=1000)
+AT_MOST_TEN = Gathering(limit=10)
 LIMIT = 20.0
+
+Named = Callable[..., StreamSettings]
 
 
 def stream_settings(url: str, stream: str, **more: object) -> StreamSettings:

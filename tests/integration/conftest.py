@@ -1,13 +1,12 @@
 """What tests share: an api for those that only ask it, and consumers by their names."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from pipeline import peers
-from pipeline.settings import StreamSettings
 from tests.api_process import Api, asking, start_api
-from tests.consuming import stream_settings
+from tests.consuming import Named, stream_settings
 from tests.servers import PostgresServer
 from tests.services import Service
 
@@ -34,6 +33,6 @@ def quick_peers(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 @pytest.fixture
-def named(redis_url: str, stream: str) -> Callable[..., StreamSettings]:
+def named(redis_url: str, stream: str) -> Named:
     """named("two") is what a consumer of that name reads."""
     return lambda name, **more: stream_settings(redis_url, stream, consumer=name, **more)

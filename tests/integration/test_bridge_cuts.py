@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.bridging import channel_of, load, publish, reaches, start
+from tests.bridging import another, channel_of, load, publish, reaches, start
 from tests.looking import look
 from tests.servers import RedisServer
 from tests.services import StartService
@@ -27,11 +27,7 @@ async def test_when_all_missed_the_same_it_is_offered_once(
     own_redis: RedisServer, service: StartService
 ) -> None:
     first = await start(service, own_redis.url, "ticks")
-    channel = channel_of("ticks")
-    others = [
-        service("bridge", REDIS_URL=own_redis.url, STREAM="ticks", CHANNELS=channel)
-        for _ in range(2)
-    ]
+    others = [another(service, own_redis.url, "ticks") for _ in range(2)]
     bridges = [first, *others]
     for each in others:
         await each.wait_for("bridge.lined_up")
@@ -39,7 +35,7 @@ async def test_when_all_missed_the_same_it_is_offered_once(
         await redis.client_kill_filter(_type="pubsub")
 
         async def all_listen() -> bool:
-            [[_, listening]] = await redis.pubsub_numsub(channel)
+            [[_, listening]] = await redis.pubsub_numsub(channel_of("ticks"))
             return bool(listening == len(bridges))
 
         await wait_until(all_listen)
@@ -54,9 +50,6 @@ async def test_a_standby_stops_at_once_however_long_the_lease(
     own_redis: RedisServer, service: StartService
 ) -> None:
     await start(service, own_redis.url, "ticks", BRIDGE_LEASE=60)
-    standby = service(
-        "bridge", REDIS_URL=own_redis.url, STREAM="ticks", CHANNELS=channel_of("ticks"),
-        BRIDGE_LEASE=60,
-    )  # fmt: skip
+    standby = another(service, own_redis.url, "ticks", BRIDGE_LEASE=60)
     await standby.wait_for("lease.held")
     assert await standby.terminate(limit=3) == 0

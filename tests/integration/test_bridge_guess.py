@@ -3,7 +3,7 @@
 import signal
 from typing import Any
 
-from tests.bridging import channel_of, have_appended, messages, numbered, publish, start
+from tests.bridging import another, have_appended, messages, numbered, publish, start
 from tests.services import StartService
 
 
@@ -14,7 +14,7 @@ async def test_a_bridge_whose_question_was_never_answered_takes_over_and_says_it
     await publish(redis, stream, *numbered(0, 10))
     await have_appended(redis, stream, 10)
     first.signal(signal.SIGSTOP)
-    second = service("bridge", REDIS_URL=redis_url, STREAM=stream, CHANNELS=channel_of(stream))
+    second = another(service, redis_url, stream)
     await second.wait_for("bridge.subscribed")
     await publish(redis, stream, *numbered(10, 20))
     await second.wait_for("bridge.gap", reason="start")

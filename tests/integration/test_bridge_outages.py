@@ -7,7 +7,7 @@ import pytest
 
 from bridge.channels import PING_EVERY, UNANSWERED_LIMIT
 from bridge.script import MAX_MESSAGE
-from tests.bridging import channel_of, have_appended, messages, numbered, publish, start
+from tests.bridging import another, have_appended, messages, numbered, publish, start
 from tests.looking import look
 from tests.servers import RedisServer
 from tests.services import Service, StartService
@@ -72,7 +72,7 @@ async def test_cut_append_connections_neither_lose_nor_repeat_a_message(
 async def test_a_second_bridge_waits_and_a_paused_one_is_fenced(
     bridge: Service, service: StartService, redis: Any, redis_url: str, stream: str
 ) -> None:
-    second = service("bridge", REDIS_URL=redis_url, STREAM=stream, CHANNELS=channel_of(stream))
+    second = another(service, redis_url, stream)
     await second.wait_for("lease.held")
     bridge.signal(signal.SIGSTOP)
     await second.wait_for("lease.taken")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.bridging import channel_of, have_appended, load, messages, numbered, publish, reaches
+from tests.bridging import another, have_appended, load, messages, numbered, publish, reaches
 from tests.looking import look
 from tests.servers import RedisServer
 from tests.services import Service, StartService
@@ -30,9 +30,7 @@ class Bridges:
         """One more, which is lined up with those that run."""
         first = not any(bridge.running for bridge in self.all)
         known = await self._clients()
-        bridge = self._service(
-            "bridge", REDIS_URL=self._url, STREAM="ticks", CHANNELS=channel_of("ticks")
-        )
+        bridge = another(self._service, self._url, "ticks")
         await bridge.wait_for("lease.taken" if first else "bridge.lined_up")
         [self._subscription[bridge]] = await self._clients() - known
         self.all.append(bridge)

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Sequence
 
 from pipeline.stream import Entry, Rejected
-from tests.bridging import numbered, publish, start
+from tests.bridging import LOAD_PAUSE, LOAD_TOGETHER, numbered, publish, start
 from tests.consuming import GROUP, consume, stream_settings
 from tests.looking import look
 from tests.servers import RedisServer
 from tests.services import StartService
 
-TOGETHER, LOAD_PAUSE = 20, 0.01  # below the 5,000 a second that a shared machine bears
 FLUSHED_AFTER = (1500, 3000, 4500)
 LAST = b"A:0"
 
@@ -28,10 +27,10 @@ async def test_a_reader_misses_nothing_while_flushes_and_trimming_meet(
     settings = stream_settings(own_redis.url, "ticks")
     reading = asyncio.ensure_future(consume(settings, lambda _: LAST in seen, note))
     async with look(own_redis.url) as redis:
-        for first in range(1, 6001, TOGETHER):
-            await publish(redis, "ticks", *numbered(first, first + TOGETHER))
+        for first in range(1, 6001, LOAD_TOGETHER):
+            await publish(redis, "ticks", *numbered(first, first + LOAD_TOGETHER))
             await asyncio.sleep(LOAD_PAUSE)
-            if first + TOGETHER - 1 in FLUSHED_AFTER:
+            if first + LOAD_TOGETHER - 1 in FLUSHED_AFTER:
                 await redis.flushall()
         await publish(redis, "ticks", LAST)
         await reading

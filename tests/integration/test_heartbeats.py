@@ -1,7 +1,7 @@
 """What a consumer's name and heartbeat are good for, and what nobody may conclude from them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, cast
@@ -9,10 +9,11 @@ from typing import Any, cast
 import pytest
 
 from pipeline import peers
-from pipeline.settings import StreamSettings
-from pipeline.stream import Entry, Gathering, Rejected
+from pipeline.stream import Entry, Rejected
 from tests.consuming import (
+    AT_MOST_TEN,
     GROUP,
+    Named,
     alive,
     append,
     consume,
@@ -25,10 +26,6 @@ from tests.consuming import (
     pending,
 )
 from tests.waiting import POLL_EVERY, wait_until
-
-AT_MOST_TEN = Gathering(limit=10)
-
-Named = Callable[..., StreamSettings]
 
 pytestmark = pytest.mark.usefixtures("quick_peers")
 

@@ -1,17 +1,18 @@
 """What becomes of a consumer's entries when it, or another one, dies."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from pipeline import peers
 from pipeline.outage import Outage
-from pipeline.settings import StreamSettings
-from pipeline.stream import Entry, Gathering, Rejected
+from pipeline.stream import Entry, Rejected
 from tests.consuming import (
+    AT_MOST_TEN,
     GROUP,
+    Named,
     alive,
     append,
     consume,
@@ -25,10 +26,6 @@ from tests.consuming import (
     pending,
 )
 from tests.waiting import POLL_EVERY, wait_until
-
-AT_MOST_TEN = Gathering(limit=10)
-
-Named = Callable[..., StreamSettings]
 
 pytestmark = pytest.mark.usefixtures("quick_peers")
 

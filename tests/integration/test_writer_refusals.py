@@ -1,11 +1,9 @@
 """A PostgreSQL that says no, or nothing, is waited out: each row is there once, none is buried."""
 
 import asyncio
-import shutil
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +15,7 @@ from redis.asyncio import Redis
 
 from local.privileges import give_away
 from pipeline.outage import Outage
+from tests.chaos import disk
 from tests.consumers import start_writer
 from tests.databases import new_database, upgrade
 from tests.servers import PostgresServer
@@ -198,14 +197,12 @@ async def test_a_postgres_that_does_not_answer_is_given_up_and_asked_again(
 def small_disk() -> Iterator[Path]:
     """A file system of 16 MB."""
     folder = Path(tempfile.mkdtemp(prefix="pipeline-disk-"))
-    options = ["-t", "tmpfs", "-o", "size=16m,mode=777", "tmpfs", str(folder)]
-    mounted = subprocess.run(["mount", *options], capture_output=True, check=False)  # noqa: S603, S607 - our own words
-    if mounted.returncode:
-        shutil.rmtree(folder)
+    if not disk.mount(folder, "16m"):
+        folder.rmdir()
         pytest.skip("a file system of its own takes root")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)  # noqa: S603, S607 - our own words
-    shutil.rmtree(folder)
+    assert disk.unmount(folder)
+    folder.rmdir()
 
 
 async def test_a_full_disk_is_waited_out(
@@ -219,18 +216,10 @@ async def test_a_full_disk_is_waited_out(
         await connection.execute(f"CREATE TABLESPACE small LOCATION '{place}'")
         today = await connection.fetchval("SELECT DISTINCT tableoid::regclass FROM stock_prices")
         await connection.execute(f"ALTER TABLE {today} SET TABLESPACE small")
-    ballast = filled(small_disk)
+    ballast = small_disk / "ballast"
+    disk.fill(ballast)
     after = await writing.append(1000)
     await writing.is_refused("53100")
 
     await asyncio.to_thread(ballast.unlink)
     await writing.has_stored(before + after)
-
-
-def filled(disk: Path) -> Path:
-    """The file that takes all the room there is."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(1 << 16))
-    return ballast
