@@ -33,6 +33,24 @@ async def test_every_message_is_appended_in_order_as_it_was_published(
     assert bridge.running
 
 
+async def test_each_of_many_channels_keeps_its_name_and_every_byte_of_its_messages(
+    service: StartService, redis_url: str, redis: Any, stream: str
+) -> None:
+    channels = [f"{number}-{stream}" for number in range(300)]  # more than one byte can count
+    bridge = service("bridge", REDIS_URL=redis_url, STREAM=stream, CHANNELS=",".join(channels))
+    await bridge.wait_for("lease.taken")
+    every_byte = bytes(range(256))
+    sent = [(name.encode(), every_byte[: n % 257]) for n, name in enumerate(channels * 3)]
+    async with redis.pipeline(transaction=False) as batch:
+        for channel, message in sent:
+            batch.publish(channel, message)
+        await batch.execute()
+    await have_appended(redis, stream, len(sent))
+
+    entries = [fields for _, fields in await redis.xrange(stream)]
+    assert [(each[b"channel"], each[b"message"]) for each in entries] == sent
+
+
 async def test_an_entry_id_is_the_time_of_receipt_and_only_rises(
     bridge: Service, redis: Any, stream: str
 ) -> None:
