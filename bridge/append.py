@@ -6,7 +6,7 @@ from functools import partial
 from time import monotonic
 
 from bridge.backlog import Backlog, Hole
-from bridge.channels import Gap, Subscription
+from bridge.channels import Gap, Subscription, now_us
 from bridge.ids import id_us
 from bridge.lease import Lease
 from bridge.lineup import LineUp
@@ -65,9 +65,10 @@ class Appender:
 
     def note_gap(self, gap: Gap) -> None:
         """Say that a time without a subscription is over, and keep it for the status page."""
-        emit("bridge.gap", **gap._asdict(), seconds=gap.seconds)
+        after = self.line_up.last.decode()  # the entry; times are a matter of clocks
+        emit("bridge.gap", after=after, **gap._asdict(), seconds=gap.seconds)
         self._counts["gaps"] += 1
-        self._counts["gap_seconds"] += max(gap.seconds, 0)  # a clock may have stepped back
+        self._counts["gap_seconds"] += gap.seconds
         self._gaps.append(gap)
 
     async def run(self, give_up: asyncio.Event) -> None:
@@ -104,13 +105,18 @@ class Appender:
     async def _guess(self, last_us: int, last_id: bytes) -> int:
         """Find the stream's end among what is waiting."""
         since_us, waiting = self.subscription.since_us, self._backlog.length
-        if not self._backlog.torn and since_us > last_us:  # nothing of it can be in the stream
+        torn = self._backlog.torn
+        if not torn and since_us > last_us:  # nothing of what is waiting can be in the stream
+            discarded = self.line_up.guess([], last_id)
             if last_us:
                 self.note_gap(Gap(last_us, since_us, "start"))
-            return self.line_up.guess([], last_id)
+            return discarded
         discarded = self.line_up.guess(await self._script.tail(TAIL), last_id)
         if waiting and last_us and not discarded:
             emit("bridge.unaligned", waiting=waiting)
+        if not torn and last_us > now_us() and not discarded:
+            # Ids ahead of the clock can't say since when nobody listened: at least we didn't.
+            self.note_gap(Gap(self.subscription.without_us, since_us, "start"))
         return discarded
 
     async def _gather(self) -> None:

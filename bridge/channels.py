@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Any, NamedTuple
 
 import hiredis
@@ -39,19 +40,20 @@ def now_us() -> int:
 
 
 class ChannelConnection(Connection):
-    """A connection in subscriber mode. The hot path: one clock reading and one list per read."""
+    """A connection in subscriber mode. The hot path: two clock readings and a list per read."""
 
     def __init__(self, line_up: LineUp, control: bytes) -> None:
         super().__init__()
         self._line_up = line_up
         self._control = control
-        self.heard_us = now_us()
+        self.heard_us, self.heard_at = now_us(), monotonic()
         self.confirmed = 0
         self.answer = asyncio.Event()
         self.refused: str | None = None
 
     def data_received(self, data: bytes) -> None:
-        self.heard_us = received_us = now_us()
+        received_us = now_us()
+        self.heard_us, self.heard_at = received_us, monotonic()
         reader = self._reader
         reader.feed(data)
         items = []
@@ -102,6 +104,7 @@ class Subscription:
         self._control = settings.control_channel.encode()
         self.connected: bool | None = False  # None: soon, and Redis may count us already
         self.since_us = 0
+        self.without_us = 0  # before `since_us` there was none since then
         self.ready = asyncio.Event()
 
     @property
@@ -111,11 +114,14 @@ class Subscription:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Feed the backlog until `stop`, then close it."""
-        hole = Hole()
+        hole, heard_at = Hole(), monotonic()
         try:
             while not stop.is_set():
                 connection = await persist(self._subscribe, stop)
                 self.since_us = hole.to_us = now_us()
+                # The wall clock may have stepped meanwhile: that makes no hole longer or shorter.
+                self.without_us = hole.to_us - int((monotonic() - heard_at) * 1e6)
+                hole.from_us = self.without_us
                 self.connected = True
                 self.ready.set()
                 await self._watch(connection, stop)
@@ -123,7 +129,7 @@ class Subscription:
                 await self._leave(connection)
                 connection.abort()
                 if not stop.is_set():
-                    hole = Hole(connection.heard_us)
+                    hole, heard_at = Hole(connection.heard_us), connection.heard_at
                     self._line_up.backlog.insert(hole)
         except Stopped:
             pass
