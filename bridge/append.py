@@ -6,7 +6,7 @@ from functools import partial
 from time import monotonic
 
 from bridge.backlog import Backlog, Hole
-from bridge.channels import Gap, Subscription, now_us
+from bridge.channels import Gap, Subscription
 from bridge.ids import id_us
 from bridge.lease import Lease
 from bridge.lineup import LineUp
@@ -94,7 +94,7 @@ class Appender:
         exact, discarded = self.line_up.take_over(reply, heard=heard), 0
         strangers = reply.position - self.line_up.position
         if not exact:
-            discarded = await self._guess(id_us(reply.last_id), reply.last_id)
+            discarded = await self._guess(reply)
             strangers = 0
         self._again = self._ring.newer_than(reply.last_id)
         self.line_up.position = reply.position
@@ -102,21 +102,22 @@ class Appender:
         emit("lease.taken", position=reply.position, exact=exact, discarded=discarded)
         self._say_strangers(strangers or -sum(len(batch.ids) for batch in self._again))
 
-    async def _guess(self, last_us: int, last_id: bytes) -> int:
+    async def _guess(self, reply: Reply) -> int:
         """Find the stream's end among what is waiting."""
-        since_us, waiting = self.subscription.since_us, self._backlog.length
-        torn = self._backlog.torn
-        if not torn and since_us > last_us:  # nothing of what is waiting can be in the stream
-            discarded = self.line_up.guess([], last_id)
+        subscription, waiting = self.subscription, self._backlog.length
+        last_us = id_us(reply.last_id)
+        if not self._backlog.torn and reply.position == subscription.position:
+            # Nothing was appended since: nothing of what is waiting can be in the stream.
+            discarded = self.line_up.guess([], reply.last_id)
             if last_us:
-                self.note_gap(Gap(last_us, since_us, "start"))
+                since_us = subscription.since_us
+                # An id ahead of the clock can't say since when nobody listened: at least we didn't.
+                from_us = last_us if last_us < since_us else subscription.without_us
+                self.note_gap(Gap(from_us, since_us, "start"))
             return discarded
-        discarded = self.line_up.guess(await self._script.tail(TAIL), last_id)
+        discarded = self.line_up.guess(await self._script.tail(TAIL), reply.last_id)
         if waiting and last_us and not discarded:
             emit("bridge.unaligned", waiting=waiting)
-        if not torn and last_us > now_us() and not discarded:
-            # Ids ahead of the clock can't say since when nobody listened: at least we didn't.
-            self.note_gap(Gap(self.subscription.without_us, since_us, "start"))
         return discarded
 
     async def _gather(self) -> None:

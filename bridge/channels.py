@@ -47,7 +47,7 @@ class ChannelConnection(Connection):
         self._line_up = line_up
         self._control = control
         self.heard_us, self.heard_at = now_us(), monotonic()
-        self.confirmed = 0
+        self.position = self.confirmed = 0
         self.answer = asyncio.Event()
         self.refused: str | None = None
 
@@ -87,7 +87,9 @@ class ChannelConnection(Connection):
                 self._note(item)
 
     def _note(self, item: object) -> None:
-        if isinstance(item, hiredis.ReplyError):
+        if isinstance(item, list) and item[0] == b"length":
+            self.position = dict(zip(item[::2], item[1::2], strict=True))[b"entries-added"]
+        elif isinstance(item, hiredis.ReplyError) and "no such key" not in str(item):
             self.refused = str(item)
             self.answer.set()
         elif isinstance(item, list) and item[0] in (b"subscribe", b"unsubscribe"):
@@ -105,6 +107,7 @@ class Subscription:
         self.connected: bool | None = False  # None: soon, and Redis may count us already
         self.since_us = 0
         self.without_us = 0  # before `since_us` there was none since then
+        self.position = 0  # of the stream then: what was appended since, was heard here too
         self.ready = asyncio.Event()
 
     @property
@@ -122,6 +125,7 @@ class Subscription:
                 # The wall clock may have stepped meanwhile: that makes no hole longer or shorter.
                 self.without_us = hole.to_us - int((monotonic() - heard_at) * 1e6)
                 hole.from_us = self.without_us
+                self.position = connection.position
                 self.connected = True
                 self.ready.set()
                 await self._watch(connection, stop)
@@ -147,6 +151,7 @@ class Subscription:
         for command in greeting(url):
             connection.send(*command)
         self.connected = None
+        connection.send("XINFO", "STREAM", self._settings.stream)
         connection.send("SUBSCRIBE", *channels)
         try:
             async with asyncio.timeout(CONFIRM_TIMEOUT):

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from bridge.ids import id_pair, id_us
-from tests.bridging import another, have_appended, load, messages, numbered, publish, reaches, start
+from tests.bridging import (
+    another,
+    channel_of,
+    have_appended,
+    load,
+    messages,
+    numbered,
+    publish,
+    reaches,
+    start,
+)
 from tests.clocks import Clock, can_step, clear
 from tests.services import StartService
 from tests.waiting import wait_until
@@ -87,6 +97,24 @@ async def test_a_bridge_that_starts_with_a_clock_behind_the_ids_says_that_nobody
     assert 0 <= gap["seconds"] < 60
     [last, *_] = (await redis.xrange(stream))[9]
     assert gap["after"] == last.decode()
+
+
+async def test_a_slow_clock_at_the_start_costs_no_price_that_is_the_last_one_again(
+    service: StartService, redis: Any, redis_url: str, stream: str, clock: Clock
+) -> None:
+    first = await start(service, redis_url, stream)
+    await publish(redis, stream, *numbered(0, 10))
+    await have_appended(redis, stream, 10)
+    first.kill()
+    clock.step(-HOUR)
+    second, heard = another(service, redis_url, stream, **clock.environment), 0
+    while not second.find("lease.taken"):  # some of it is waiting when the lease is taken
+        heard += await redis.publish(channel_of(stream), b"A:9")
+    assert heard
+    await publish(redis, stream, b"A:10")
+    await wait_until(partial(reaches, redis, stream, 10))
+
+    assert await messages(redis, stream) == [*numbered(0, 10), *[b"A:9"] * heard, b"A:10"]
 
 
 async def test_a_gap_is_as_long_as_it_was_whatever_the_clock_did_meanwhile(
