@@ -65,9 +65,10 @@ class Appender:
 
     def note_gap(self, gap: Gap) -> None:
         """Say that a time without a subscription is over, and keep it for the status page."""
-        emit("bridge.gap", **gap._asdict(), seconds=gap.seconds)
+        after = self.line_up.last.decode()  # the entry; times are a matter of clocks
+        emit("bridge.gap", after=after, **gap._asdict(), seconds=gap.seconds)
         self._counts["gaps"] += 1
-        self._counts["gap_seconds"] += max(gap.seconds, 0)  # a clock may have stepped back
+        self._counts["gap_seconds"] += gap.seconds
         self._gaps.append(gap)
 
     async def run(self, give_up: asyncio.Event) -> None:
@@ -93,7 +94,7 @@ class Appender:
         exact, discarded = self.line_up.take_over(reply, heard=heard), 0
         strangers = reply.position - self.line_up.position
         if not exact:
-            discarded = await self._guess(id_us(reply.last_id), reply.last_id)
+            discarded = await self._guess(reply)
             strangers = 0
         self._again = self._ring.newer_than(reply.last_id)
         self.line_up.position = reply.position
@@ -101,14 +102,20 @@ class Appender:
         emit("lease.taken", position=reply.position, exact=exact, discarded=discarded)
         self._say_strangers(strangers or -sum(len(batch.ids) for batch in self._again))
 
-    async def _guess(self, last_us: int, last_id: bytes) -> int:
+    async def _guess(self, reply: Reply) -> int:
         """Find the stream's end among what is waiting."""
-        since_us, waiting = self.subscription.since_us, self._backlog.length
-        if not self._backlog.torn and since_us > last_us:  # nothing of it can be in the stream
+        subscription, waiting = self.subscription, self._backlog.length
+        last_us = id_us(reply.last_id)
+        if not self._backlog.torn and reply.position == subscription.position:
+            # Nothing was appended since: nothing of what is waiting can be in the stream.
+            discarded = self.line_up.guess([], reply.last_id)
             if last_us:
-                self.note_gap(Gap(last_us, since_us, "start"))
-            return self.line_up.guess([], last_id)
-        discarded = self.line_up.guess(await self._script.tail(TAIL), last_id)
+                since_us = subscription.since_us
+                # An id ahead of the clock can't say since when nobody listened: at least we didn't.
+                from_us = last_us if last_us < since_us else subscription.without_us
+                self.note_gap(Gap(from_us, since_us, "start"))
+            return discarded
+        discarded = self.line_up.guess(await self._script.tail(TAIL), reply.last_id)
         if waiting and last_us and not discarded:
             emit("bridge.unaligned", waiting=waiting)
         return discarded

@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Any, NamedTuple
 
 import hiredis
@@ -45,13 +46,14 @@ class ChannelConnection(Connection):
         super().__init__()
         self._line_up = line_up
         self._control = control
-        self.heard_us = now_us()
-        self.confirmed = 0
+        self.heard_us, self.heard_at = now_us(), monotonic()
+        self.position = self.confirmed = 0
         self.answer = asyncio.Event()
         self.refused: str | None = None
 
     def data_received(self, data: bytes) -> None:
-        self.heard_us = received_us = now_us()
+        received_us = now_us()
+        self.heard_us, self.heard_at = received_us, monotonic()
         reader = self._reader
         reader.feed(data)
         items = []
@@ -85,7 +87,9 @@ class ChannelConnection(Connection):
                 self._note(item)
 
     def _note(self, item: object) -> None:
-        if isinstance(item, hiredis.ReplyError):
+        if isinstance(item, list) and item[0] == b"length":
+            self.position = dict(zip(item[::2], item[1::2], strict=True))[b"entries-added"]
+        elif isinstance(item, hiredis.ReplyError) and "no such key" not in str(item):
             self.refused = str(item)
             self.answer.set()
         elif isinstance(item, list) and item[0] in (b"subscribe", b"unsubscribe"):
@@ -102,6 +106,8 @@ class Subscription:
         self._control = settings.control_channel.encode()
         self.connected: bool | None = False  # None: soon, and Redis may count us already
         self.since_us = 0
+        self.without_us = 0  # before `since_us` there was none since then
+        self.position = 0  # of the stream then: what was appended since, was heard here too
         self.ready = asyncio.Event()
 
     @property
@@ -111,11 +117,15 @@ class Subscription:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Feed the backlog until `stop`, then close it."""
-        hole = Hole()
+        hole, heard_at = Hole(), monotonic()
         try:
             while not stop.is_set():
                 connection = await persist(self._subscribe, stop)
                 self.since_us = hole.to_us = now_us()
+                # The wall clock may have stepped meanwhile: that makes no hole longer or shorter.
+                self.without_us = hole.to_us - int((monotonic() - heard_at) * 1e6)
+                hole.from_us = self.without_us
+                self.position = connection.position
                 self.connected = True
                 self.ready.set()
                 await self._watch(connection, stop)
@@ -123,7 +133,7 @@ class Subscription:
                 await self._leave(connection)
                 connection.abort()
                 if not stop.is_set():
-                    hole = Hole(connection.heard_us)
+                    hole, heard_at = Hole(connection.heard_us), connection.heard_at
                     self._line_up.backlog.insert(hole)
         except Stopped:
             pass
@@ -141,6 +151,7 @@ class Subscription:
         for command in greeting(url):
             connection.send(*command)
         self.connected = None
+        connection.send("XINFO", "STREAM", self._settings.stream)
         connection.send("SUBSCRIBE", *channels)
         try:
             async with asyncio.timeout(CONFIRM_TIMEOUT):

@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
+from math import inf
 from typing import NamedTuple
 
 import orjson
@@ -46,6 +47,10 @@ class Feed:
         self._max_lag_us = int(max_lag.total_seconds() * 1e6)
         self._more_follow = more_follow
         self._held: dict[str, Held] = {}  # by exchange, while we are behind
+        self._newest_id = b""  # of the batch in hand
+        # By the monotonic clock: a batch that reached the stream's end was there; so the one in
+        # hand came after that.
+        self._at_end, self._came_after = -inf, -inf
         self._counts = {"publications": 0, "skipped": 0}
         self._seconds = Distribution()  # of one request
 
@@ -65,10 +70,12 @@ class Feed:
         news = {
             name: Held(some, self._held.get(name, NOTHING).skipped) for name, some in rows.items()
         }
-        behind = self._is_behind(entries[-1][0])
+        late = self._is_late(entries[-1][0])
+        more = late and await self._more_follow(len(entries))
+        behind = self._may_be_old(entries[-1][0], more=more) and late
         if behind:
             news = {exchange: _conflated(held) for exchange, held in news.items()}
-            if await self._more_follow(len(entries)):
+            if more:
                 self._held = news
                 return rejected
         await self._send(news, conflated=behind or bool(self._held))
@@ -94,11 +101,20 @@ class Feed:
             self._counts["skipped"] += skipped
         self._held = {}
 
-    def _is_behind(self, newest_id: bytes) -> bool:
+    def _is_late(self, newest_id: bytes) -> bool:
+        """By two clocks: the bridge's, which made the id, and ours."""
         if not self._max_lag_us:
             return False
         ms = int(newest_id.partition(b"-")[0])
         return time.time_ns() // 1000 - ms * 1000 > self._max_lag_us
+
+    def _may_be_old(self, newest_id: bytes, *, more: bool) -> bool:
+        """By one clock, which never steps: or two that differ would make all late for ever."""
+        if newest_id != self._newest_id:  # else the same batch again
+            self._newest_id, self._came_after = newest_id, self._at_end
+            if not more:
+                self._at_end = time.monotonic()
+        return (time.monotonic() - self._came_after) * 1e6 > self._max_lag_us
 
 
 def _conflated(held: Held) -> Held:

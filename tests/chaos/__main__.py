@@ -7,12 +7,14 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
+from tests.chaos.clock_faults import clock_faults
 from tests.chaos.disk import can_mount
 from tests.chaos.faults import NEED_A_RING, NEEDS_ROOT, faults
 from tests.chaos.network_faults import network_faults
 from tests.chaos.record import merge, read, write
 from tests.chaos.stack import Stack
 from tests.chaos.trial import Outcome, Trial
+from tests.clocks import can_step
 
 SHORT_SEED = 7
 INTERRUPTED = 130
@@ -28,6 +30,9 @@ def main() -> int:
     if NEEDS_ROOT in kinds and not can_mount():
         say(f"{NEEDS_ROOT} is left out: only root can mount the small disk that it fills")
         kinds.remove(NEEDS_ROOT)
+    if not can_step() and (clocks := [kind for kind in kinds if kind in clock_faults()]):
+        say(f"{', '.join(clocks)}: left out, no libfaketime that works here steps a clock")
+        kinds = [kind for kind in kinds if kind not in clocks]
     if not kinds:
         return 1
     outcome = Outcome(SHORT_SEED if arguments.short else arguments.seed)
@@ -62,7 +67,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rate", type=int, default=1000, help="messages a second")
     parser.add_argument(
         "--faults",
-        help="kinds, as kill:writer,freeze:*; without: all but flushall, cut-aof and full",
+        help="kinds, as kill:writer,freeze:*; without: all but flushall, cut-aof, full and clock",
     )
     parser.add_argument(
         "--short", action="store_true", help="each kind but the network's once, below 3 minutes"
@@ -76,7 +81,7 @@ def parse() -> argparse.Namespace:
 def choose(patterns: str | None, *, short: bool = False) -> list[str]:
     known = list(faults())
     if not patterns:
-        left_out = {*NEED_A_RING, NEEDS_ROOT, *(network_faults() if short else ())}
+        left_out = {*NEED_A_RING, NEEDS_ROOT, *clock_faults(), *(network_faults() if short else ())}
         return [kind for kind in known if kind not in left_out]
     chosen = [kind for kind in known if any(fnmatch(kind, p) for p in patterns.split(","))]
     if not chosen:
@@ -91,7 +96,8 @@ async def trial(outcome: Outcome, kinds: list[str], arguments: argparse.Namespac
     listen(stop)
     if arguments.short:
         asyncio.get_running_loop().call_later(HARD_SECONDS, stop.set)
-    async with Stack(arguments.bridges, small_disk=NEEDS_ROOT in kinds) as stack:
+    small_disk, own_clocks = NEEDS_ROOT in kinds, bool(clock_faults().keys() & kinds)
+    async with Stack(arguments.bridges, small_disk=small_disk, own_clocks=own_clocks) as stack:
         say(f"seed {outcome.seed}: {cycles} faults of {len(kinds)} kinds, {stack.instance.data}")
         await Trial(stack, outcome, stop, say).run(kinds, cycles, arguments.rate)
 

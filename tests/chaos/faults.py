@@ -8,6 +8,7 @@ from functools import partial
 
 import asyncpg
 
+from tests.chaos.clock_faults import clock_faults
 from tests.chaos.disk import full
 from tests.chaos.network_faults import network_faults
 from tests.chaos.scene import BACK_LIMIT, Fault, Scene
@@ -160,4 +161,4 @@ def faults() -> dict[str, Fault]:
     found["fast:postgres"] = partial(end, signal.SIGINT, "postgres")
     for service in ("writer", "forwarder"):
         found[f"scale:{service}"] = partial(scale, service)
-    return found | network_faults() | {NEEDS_ROOT: fill_disk}
+    return found | network_faults() | {NEEDS_ROOT: fill_disk} | clock_faults()

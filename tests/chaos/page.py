@@ -40,10 +40,9 @@ class Page(FeedClient):
             for reload in self._reloads:
                 reload.cancel()
 
-    def shows(self, name: str, us: int) -> bool:
-        """A tick that was received by the bridge after that time."""
-        ms, sequence = self._shown_id.get(name, NEVER)
-        return ms * 1000 + (sequence >> 10) > us
+    def shows(self, name: str, number: int) -> bool:
+        """A later one than that."""
+        return self.shown[name][-1:] > [number]
 
     async def _begin(
         self, socket: aiohttp.ClientWebSocketResponse, channel: str, answer: dict[str, Any]

@@ -21,6 +21,7 @@ from local.servers import command, initialise_postgres, prepare, unprivileged
 from tests.chaos import disk
 from tests.chaos.member import Member
 from tests.chaos.network import LINKS, Network
+from tests.clocks import Clock, clear
 from tests.processes import descendants
 from tests.servers import (
     centrifugo_answers,
@@ -43,7 +44,14 @@ FLUSH_INTERVAL = "0.5"  # not 5 s: ten times as many flushes to be hit in the sa
 class Stack:
     """Starts all, keeps all running, ends all; `members` are called as the services are."""
 
-    def __init__(self, bridges: int = 1, *, small_disk: bool = False, **settings: str) -> None:
+    def __init__(
+        self,
+        bridges: int = 1,
+        *,
+        small_disk: bool = False,
+        own_clocks: bool = False,
+        **settings: str,
+    ) -> None:
         # not below the user's own folder: as root, servers run as nobody
         data = Path(tempfile.mkdtemp(prefix="pipeline-chaos-"))
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "PG_BIN") if name in os.environ}
@@ -57,6 +65,8 @@ class Stack:
         self._replicas: Counter[str] = Counter()
         self.postgres_data = data / "postgres"
         self._small_disk = small_disk
+        self._own_clocks = own_clocks
+        self.clocks: dict[str, Clock] = {}  # of the services, if they have their own
         self._ending = False
         self._keeping: asyncio.Task[None] | None = None
 
@@ -97,6 +107,9 @@ class Stack:
         name = _name(service, replica)
         environment = self.instance.service_environment(service, str(replica))
         way = self.network.through(name if name in self.bridges else service, environment)
+        if self._own_clocks:
+            self.clocks[name] = Clock(self.instance.data / f"{name}.clock")
+            way |= self.clocks[name].environment
         self._begin(name, [sys.executable, "-m", service], way)
         return name
 
@@ -186,6 +199,8 @@ class Stack:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             member.wait(STOP_LIMIT)
+        if self._own_clocks:
+            clear()
         disk.remove_small(self.postgres_data)
 
     def _remove_data(self) -> None:

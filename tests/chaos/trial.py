@@ -17,12 +17,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from local.instance import LOOPBACK
-from tests.chaos.comparison import Hole, Stored, Totals, compare
+from tests.chaos import comparison
+from tests.chaos.comparison import Stored, Totals, compare
 from tests.chaos.faults import faults
 from tests.chaos.load import STOCKS, Load
-from tests.chaos.page import Page
+from tests.chaos.page import Id, Page
 from tests.chaos.scene import Scene
 from tests.chaos.stack import Stack
+from tests.market import halves
 
 LOOK_EVERY = 0.05
 RECOVERY_LIMIT = 30.0
@@ -31,7 +33,10 @@ CALM = (0.1, 1.0)  # seconds between two faults
 GROUPS = ("forwarder", "writer")
 CHANNELS = ("NYSE", "NASDAQ")
 PROBE = "CHAOS-A"
-NEWEST = "SELECT max(timestamp) FROM stock_prices WHERE stock_name = $1"
+NEWEST = """
+SELECT (price * 100)::bigint AS number FROM stock_prices WHERE stock_name = $1
+ORDER BY timestamp DESC, event_id DESC LIMIT 1
+"""
 ROWS = """
 SELECT stock_name, (extract(epoch FROM timestamp) * 1000000)::bigint AS us, event_id,
        (price * 100)::bigint AS number
@@ -66,6 +71,7 @@ class Trial:
         self._owner_dsn = f"postgresql://{login}@{where}"
         self._redis: Any = Redis.from_url(stack.instance.redis_url("operator"))
         self._page = Page(stack.instance.url)
+        self._faults: list[comparison.Fault] = []
 
     async def run(self, kinds: Sequence[str], cycles: int, rate: int) -> None:
         """All of it; the outcome is complete when this returns."""
@@ -78,10 +84,10 @@ class Trial:
                     await self._break_things(kinds, cycles, load)
                 finally:
                     self._outcome.totals.ticks = load.published
-                await self._recovered("the last fault")
+                await self._recovered("the last fault", load)
             drained = await self._drained(load.number)
             holes = self._holes()
-            totals = compare(load, await self._table(), self._page, holes)
+            totals = compare(load, await self._table(), self._page, holes, self._faults)
             for text in self._outcome.totals.differences:
                 totals.note(text)
             self._outcome.totals = totals
@@ -90,7 +96,13 @@ class Trial:
             await self._look_at_the_rest(totals)
             said = Counter(event["event"] for event in self._stack.events())
             again, gaps = said["writer.redelivered"], len(holes)
-            self._say(f"on the way: {again} batches stored already came again, {gaps} bridge gaps")
+            behind = said["bridge.clock_behind"]
+            self._say(
+                f"on the way: {again} batches stored already came again, {gaps} bridge gaps,"
+                f" a bridge's clock behind {behind} times"
+            )
+            if not behind and self._outcome.faults["clock:bridge"] and not self._stack.bridges[1:]:
+                totals.note("the bridge didn't say that its clock was behind")
             if following.done():
                 totals.note(f"the page ended: {following.exception()!r}")
         finally:
@@ -116,13 +128,14 @@ class Trial:
         for kind in draw(kinds, cycles, self._random):
             if self._stop.is_set():
                 break
-            began = monotonic()
+            began, from_us = monotonic(), _now_us()
             try:
                 await known[kind](scene)
             except RedisError as error:
                 self._say(f"{kind}: {error!r}")
             self._outcome.faults[kind] += 1
-            recovery = await self._recovered(kind)
+            recovery = await self._recovered(kind, load)
+            self._faults.append(comparison.Fault(from_us, _now_us()))
             self._outcome.longest_recovery_s = max(self._outcome.longest_recovery_s, recovery)
             self._say(
                 f"{self._outcome.faults.total():4} of {cycles} {kind:30}"
@@ -132,12 +145,12 @@ class Trial:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._random.uniform(*CALM))
 
-    async def _recovered(self, since: str) -> float:
-        """Seconds until a tick received after now is in the table and on the page; the api too."""
-        began, now_us = monotonic(), time.time_ns() // 1000
+    async def _recovered(self, since: str, load: Load) -> float:
+        """Seconds until a tick published after now is in the table and on the page; the api too."""
+        began, last = monotonic(), load.number  # not by time: ids may be ahead of the clock
         while not (
-            self._page.shows(PROBE, now_us)
-            and await self._is_stored(now_us)
+            self._page.shows(PROBE, last)
+            and await self._is_stored(last)
             and await self._api_is_well()
         ):
             if monotonic() - began > RECOVERY_LIMIT:
@@ -146,9 +159,9 @@ class Trial:
             await asyncio.sleep(LOOK_EVERY)
         return monotonic() - began
 
-    async def _is_stored(self, after_us: int) -> bool:
+    async def _is_stored(self, after: int) -> bool:
         newest = await self._ask(NEWEST, PROBE)
-        return bool(newest and newest[0][0] and newest[0][0].timestamp() * 1e6 > after_us)
+        return bool(newest and newest[0]["number"] > after)
 
     async def _api_is_well(self) -> bool:
         """It reaches both its servers."""
@@ -197,9 +210,9 @@ class Trial:
             table[row["stock_name"]].append(Stored(row["us"], row["event_id"], row["number"]))
         return table
 
-    def _holes(self) -> list[Hole]:
+    def _holes(self) -> list[Id]:
         said = [event for event in self._stack.events() if event["event"] == "bridge.gap"]
-        return [Hole(int(str(each["from_us"])), int(str(each["to_us"]))) for each in said]
+        return [halves(str(event["after"])) for event in said]
 
     async def _look_at_the_rest(self, totals: Totals) -> None:
         for group in ("bridge", *GROUPS):
@@ -210,6 +223,10 @@ class Trial:
         for event in self._stack.events():
             if event["event"] in ("service.crashed", "stream.entry_lost"):
                 totals.note(f"{event['service']} said {event}")
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
 
 
 def draw(kinds: Sequence[str], cycles: int, random: Random) -> list[str]:

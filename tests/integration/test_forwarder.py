@@ -201,6 +201,23 @@ async def test_a_long_backlog_is_passed_over_until_its_end_and_no_stock_is_forgo
     assert len(await dead_letters(redis, stream, "forwarder")) == 1
 
 
+async def test_a_clock_that_differs_from_the_bridges_makes_no_tick_late(
+    api: Centrifugo, feed: FeedClient
+) -> None:
+    """Only what was there when it began can be as old as the clocks say."""
+    publisher = Feed(api, timedelta(seconds=30), none_follow)
+    for first in (1, 4, 7):
+        batch = entries(
+            [f"TSLA:{number}" for number in range(first, first + 3)], first_us=an_hour_ago()
+        )
+        await publisher.publish(batch)
+        await publisher.publish(batch)  # as after a lost answer: no older by that
+    await feed.has(*ids(batch))
+
+    assert [price for _, _, price, *_ in feed.ticks] == [3, 4, 5, 6, 7, 8, 9]
+    assert publisher.metrics()["skipped"] == 4
+
+
 async def test_what_was_passed_over_comes_with_the_first_news(
     api: Centrifugo, feed: FeedClient
 ) -> None:

@@ -8,10 +8,6 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bridge.append import Appender
-from bridge.backlog import Backlog
-from bridge.channels import Gap
-from bridge.settings import BridgeSettings
 from tests import bridging
 from tests.api_process import NOON, running_api, store, tick
 from tests.conftest import Database
@@ -145,16 +141,6 @@ async def test_a_gap_has_a_length(
     told = await metrics_when(bridge, "gaps", lambda count: count == 1)
     assert told[metric("gap_seconds")] == pytest.approx(gap["seconds"])
     assert told[metric("errors", kind="outage:redis")] >= 1
-
-
-def test_a_gap_that_ends_before_it_began_is_a_gap_of_no_length(stream: str) -> None:
-    """By a clock that stepped back."""
-    settings = BridgeSettings.model_validate({"redis_url": f"redis://{NOBODY}/0", "stream": stream})
-    appender = Appender(settings, Backlog(limit=1))
-    appender.note_gap(Gap(2_000_000, 1_000_000, "reconnect"))
-    appender.note_gap(Gap(1_000_000, 1_500_000, "reconnect"))
-    told = appender.metrics()
-    assert (told["gaps"], told["gap_seconds"]) == (2, 0.5)
 
 
 @pytest.mark.parametrize("take_away", [RedisServer.kill, RedisServer.pause])

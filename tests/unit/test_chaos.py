@@ -7,11 +7,12 @@ from random import Random
 import pytest
 
 from tests.chaos.__main__ import choose
-from tests.chaos.comparison import Hole, Stored, Totals, compare
+from tests.chaos.clock_faults import clock_faults
+from tests.chaos.comparison import Fault, Stored, Totals, compare
 from tests.chaos.faults import NEED_A_RING, NEEDS_ROOT, faults
 from tests.chaos.load import Load
 from tests.chaos.network_faults import network_faults
-from tests.chaos.page import Page
+from tests.chaos.page import Id, Page
 from tests.chaos.record import END, START, merge, read, table
 from tests.chaos.trial import Outcome, draw
 from tests.services import ROOT
@@ -29,7 +30,8 @@ def stored(*numbers: int) -> list[Stored]:
 def compared(
     rows: list[Stored],
     publications: Sequence[tuple[list[Stored], int]] | None = None,
-    holes: Sequence[Hole] = (),
+    holes: Sequence[Id] = (),
+    faults: Sequence[Fault] = (),
 ) -> Totals:
     """Of one stock, of which 1 to 5 were published to a bridge."""
     load = Load("redis://localhost", rate=1)
@@ -41,7 +43,7 @@ def compared(
         shown = [[f"{row.event_id >> 20}-0", NAME, row.number / 100] for row in ticks]
         data = {"ticks": shown, "skipped": skipped}
         page._take(CHANNEL, [{"offset": 1, "data": data}])  # noqa: SLF001 - as from Centrifugo
-    return compare(load, {NAME: rows}, page, holes)
+    return compare(load, {NAME: rows}, page, holes, faults)
 
 
 def test_a_run_in_which_all_arrives_has_no_difference() -> None:
@@ -54,9 +56,23 @@ def test_a_missing_row_is_lost() -> None:
 
 
 def test_a_row_that_is_missing_when_nobody_listened_was_undeliverable() -> None:
-    there = compared(stored(1, 2, 4, 5), holes=[Hole(2 * SECOND + 1, 4 * SECOND - 1)])
+    rows, fault = stored(1, 2, 4, 5), Fault(2 * SECOND + 1, 4 * SECOND - 1)
+    there = compared(rows, holes=[rows[1].entry_id], faults=[fault])
     assert (there.lost, there.undeliverable, there.ticks) == (0, 1, 4)
-    assert compared(stored(1, 2, 4, 5), holes=[Hole(4 * SECOND, 5 * SECOND)]).lost == 1
+
+
+def test_a_row_that_is_missing_elsewhere_or_at_another_time_is_lost() -> None:
+    rows, fault = stored(1, 2, 4, 5), Fault(2 * SECOND + 1, 4 * SECOND - 1)
+    for place in (0, 2, 3):  # the gap is before or after the place where 3 should be
+        assert compared(rows, holes=[rows[place].entry_id], faults=[fault]).lost == 1
+    early = Fault(SECOND, 2 * SECOND)  # over before 3 was published
+    assert compared(rows, holes=[rows[1].entry_id], faults=[early]).lost == 1
+    assert compared(rows, holes=[], faults=[fault]).lost == 1
+
+
+def test_what_is_missing_at_either_end_is_undeliverable_by_the_same_rule() -> None:
+    rows, fault = stored(2, 3, 4), Fault(0, 9 * SECOND)
+    assert compared(rows, holes=[(0, 0), rows[2].entry_id], faults=[fault]).undeliverable == 2
 
 
 def test_a_number_in_two_rows_is_duplicated() -> None:
@@ -106,7 +122,9 @@ def test_kinds_keep_their_places_or_a_seed_would_draw_others() -> None:
         *NEED_A_RING,
         NEEDS_ROOT,
         *network_faults(),
+        *clock_faults(),
     }
+    assert not set(choose(None)) & {*NEED_A_RING, NEEDS_ROOT, *clock_faults()}
 
 
 def test_runs_add_up_and_a_seed_counts_once() -> None:
