@@ -16,7 +16,7 @@ Argument = str | bytes | int
 # A tick has at most 1,058 bytes. Readers hold a batch of 50,000 in memory, and XINFO STREAM copies
 # whole entries with every append: neither may depend on what somebody publishes.
 MAX_MESSAGE = 2 << 10
-TRIM_STEP = 5000  # entries that go in one call: some ms of Redis at most, so others get their turn
+TRIM_STEP = 2000  # entries that go in one call: some ms of Redis at most, so others get their turn
 LETTER = 1 << 10  # bytes of it that are kept: enough to see whose it is
 
 
