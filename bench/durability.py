@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 from bench.plan import Plan
 from bridge.append import PACE, TRIM_EVERY
-from bridge.backlog import PIECE, Backlog
+from bridge.backlog import PIECE, Backlog, Piece
 from bridge.lineup import LineUp
 from bridge.ring import Ring
 from bridge.script import Reply, StreamScript
@@ -29,7 +29,8 @@ POLICIES = ("no", "everysec", "always")
 ROUNDS = 3
 KEPT = 200_000  # entries: it is trimmed as it is when readers follow
 TOKEN = b"bench"
-MESSAGES = [[b"message", b"NYSE", b"STOCK-%d:%d.25" % (n % 6, n)] for n in range(PIECE)]
+MESSAGES = tuple(b"STOCK-%d:%d.25" % (n % 6, n) for n in range(PIECE))
+CHANNELS = (b"NYSE",) * PIECE
 SIZE = 20  # bytes of one, about
 PERCENTILES = (50, 99)
 START_LIMIT = 60.0
@@ -108,8 +109,8 @@ class Hand:
 
     async def append(self, count: int) -> float:
         """One batch; the seconds until Redis had it."""
-        line_up, messages = self._line_up, MESSAGES[:count]
-        self._backlog.add(time.time_ns() // 1000, messages, SIZE * len(messages))
+        line_up, now_us = self._line_up, time.time_ns() // 1000
+        self._backlog.add(Piece(now_us, CHANNELS[:count], MESSAGES[:count], SIZE * count))
         line_up.compose()
         batch = line_up.in_flight
         self._number += 1

@@ -217,7 +217,8 @@ class Appender:
             entry = batch.ids[index].decode()
             shown = {"entry": entry, "reason": reason, "message": repr(batch.messages[index][:80])}
             emit("dead_letter", group="bridge", **shown)
-        self._ages.observe_batch(batch.ids[::AGES_EVERY], len(batch.ids))
+        count = len(batch.ids)
+        self._ages.observe_batch([batch.ids[n] for n in range(0, count, AGES_EVERY)], count)
         self._counts["refused"] += len(refused)
         self._counts["appended"] += len(batch.ids) - len(refused)
 

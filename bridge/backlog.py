@@ -12,21 +12,20 @@ from pipeline.events import emit
 PIECE = 1000  # messages in one script call: about 1.3 ms of Redis, so others get their turn
 MAX_BYTES = 256 << 20
 
-Message = list[bytes]
-"""As Redis sent it: [b"message", channel, message]."""
-
 
 class Piece(NamedTuple):
-    """Messages received in one read."""
+    """Messages received in one read, and the channel of each: columns, not an object a message."""
 
     received_us: int
-    messages: list[Message]
+    channels: tuple[bytes, ...]
+    messages: tuple[bytes, ...]
     size: int
 
     def split(self, count: int) -> tuple["Piece", "Piece"]:
         size = self.size * count // len(self.messages)
-        head, tail = self.messages[:count], self.messages[count:]
-        return Piece(self.received_us, head, size), Piece(self.received_us, tail, self.size - size)
+        head = Piece(self.received_us, self.channels[:count], self.messages[:count], size)
+        rest = (self.channels[count:], self.messages[count:], self.size - size)
+        return head, Piece(self.received_us, *rest)
 
 
 @dataclass
@@ -69,14 +68,13 @@ class Backlog:
     def torn(self) -> bool:
         return any(isinstance(item, Hole) for item in self._items)
 
-    def add(self, received_us: int, messages: list[Message], size: int) -> None:
+    def add(self, read: Piece) -> None:
         """Keep what one read brought; never waits."""
-        self.received += len(messages)
-        for begin in range(0, len(messages), PIECE):
-            part = messages[begin : begin + PIECE]
-            piece = Piece(received_us, part, size * len(part) // len(messages))
-            self._items.append(piece)
-            self._count(piece, 1)
+        self.received += len(read.messages)
+        while len(read.messages) > PIECE:
+            piece, read = read.split(PIECE)
+            self._append(piece)
+        self._append(read)
         while self.length and (self.length > self._limit or self._size > MAX_BYTES):
             self.drop()
         self.arrival.set()
@@ -155,12 +153,11 @@ class Backlog:
         self.untold = 0
         self.arrival.set()
 
-    def messages(self) -> Iterator[tuple[int, Message]]:
-        """All of them, with the time of receipt."""
+    def messages(self) -> Iterator[tuple[bytes, bytes]]:
+        """All of them, each after its channel."""
         for item in self._items:
             if isinstance(item, Piece):
-                for message in item.messages:
-                    yield item.received_us, message
+                yield from zip(item.channels, item.messages, strict=True)
 
     def drop(self) -> None:
         """The oldest piece, and markers ahead of it, since their answer tells no more what is left.
@@ -178,6 +175,10 @@ class Backlog:
         if not self._overflowing:  # once per overflow; `progress` repeats the count
             self._overflowing = True
             emit("bridge.overflow", limit=self._limit, dropped=self.dropped)
+
+    def _append(self, piece: Piece) -> None:
+        self._items.append(piece)
+        self._count(piece, 1)
 
     def _count(self, piece: Piece, sign: int) -> None:
         self._size += sign * piece.size

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import hiredis
 
-from bridge.backlog import Hole
+from bridge.backlog import Hole, Piece
 from bridge.lineup import LineUp
 from bridge.resp import Connection, greeting, open_connection
 from bridge.settings import BridgeSettings
@@ -39,7 +39,7 @@ def now_us() -> int:
 
 
 class ChannelConnection(Connection):
-    """A connection in subscriber mode. The hot path: one clock reading and one list per read."""
+    """A connection in subscriber mode. The hot path: nothing here is done for each message."""
 
     def __init__(self, line_up: LineUp, control: bytes) -> None:
         super().__init__()
@@ -57,27 +57,27 @@ class ChannelConnection(Connection):
         items = []
         while (item := reader.gets()) is not False:
             items.append(item)
-        control = self._control
-        messages = [
-            item
-            for item in items
-            if type(item) is list and item[0] == b"message" and item[1] != control
-        ]
-        if len(messages) == len(items):
-            if messages:
-                self._line_up.backlog.add(received_us, messages, len(data))
+        if not items:
+            return
+        try:
+            kinds, channels, messages = zip(*items)  # noqa: B905 - other lengths are another kind
+        except (TypeError, ValueError):  # something that isn't a message
+            kinds = channels = messages = ()
+        if kinds.count(b"message") == len(items) and self._control not in channels:
+            self._line_up.backlog.add(Piece(received_us, channels, messages, len(data)))
         else:
             self._sort(received_us, items, len(data) // len(items))
 
     def _sort(self, received_us: int, items: list[Any], size: int) -> None:
         """Prices in between other items: what bridges say is heard at its place among them."""
-        run: list[list[bytes]] = []
+        run: list[list[bytes]] = []  # [b"message", channel, message]
         for item in [*items, None]:
             if type(item) is list and item[0] == b"message" and item[1] != self._control:
                 run.append(item)
                 continue
             if run:
-                self._line_up.backlog.add(received_us, run, size * len(run))
+                _, channels, messages = zip(*run, strict=True)
+                self._line_up.backlog.add(Piece(received_us, channels, messages, size * len(run)))
                 run = []
             if type(item) is list and item[0] == b"message":
                 self._line_up.hear(item[2])

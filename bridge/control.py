@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from bridge.ids import Ids
+
 COUNT = re.compile(rb"\d{1,20}")
 ENTRY_ID = re.compile(rb"\d{1,20}-\d{1,20}")
 
@@ -17,15 +19,15 @@ class Notice(NamedTuple):
     dropped: int  # received and never appended, ahead of the rest
     answered: bytes  # a marker: all received ahead of it is covered now
     before: bytes  # the last id of the notice before
-    ids: list[bytes]  # of the messages covered, in the order of receipt
+    ids: Ids  # of the messages covered, in the order of receipt
 
     @property
     def last(self) -> bytes:
-        return self.ids[-1] if self.ids else self.before
+        return self.ids.last if self.ids else self.before
 
     def encode(self) -> bytes:
         head = b"notice %s %d %s %d %d %s %s " % self[:-1]
-        return head + b",".join(self.ids)
+        return head + self.ids.encode()
 
 
 class Marker(NamedTuple):
@@ -50,12 +52,13 @@ def parse(said: bytes) -> Notice | Marker | Taken | None:
     """None for what no bridge says."""
     match said.split(b" "):
         case [b"notice", token, number, epoch, position, dropped, answered, before, ids]:
-            listed = ids.split(b",") if ids else []
-            # What no bridge says must not end a subscription: all bridges hear it. Not each id is
-            # looked at: that would cost as much as all the rest of hearing.
-            compared = (before, *listed[-1:])
-            if not all(map(ENTRY_ID.fullmatch, compared)) or not all(
-                map(COUNT.fullmatch, (number, position, dropped))
+            # What no bridge says must not end a subscription: all bridges hear it.
+            listed = Ids.parse(ids)
+            counts = (number, position, dropped)
+            if (
+                listed is None
+                or not ENTRY_ID.fullmatch(before)
+                or not all(map(COUNT.fullmatch, counts))
             ):
                 return None
             return Notice(

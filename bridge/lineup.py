@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from bridge.backlog import Backlog, Message, Piece
+from bridge.backlog import Backlog, Piece
 from bridge.control import Marker, Notice, Taken, parse
-from bridge.ids import EntryIds, id_pair, id_us
+from bridge.ids import EntryIds, Ids, id_pair
 from bridge.ring import Ring
 from bridge.script import MAX_MESSAGE, NOTHING, Batch, Reply
 
@@ -75,7 +75,7 @@ class LineUp:
         self.last = notice.last
         self.position = notice.position + len(notice.ids)
 
-    def _cover(self, dropped: int, ids: list[bytes]) -> bool:
+    def _cover(self, dropped: int, ids: Ids) -> bool:
         """Move what somebody appended from the backlog into the ring, with the same ids."""
         if not ids:
             return True
@@ -97,13 +97,13 @@ class LineUp:
         if self.in_flight.ids:
             return
         self._pieces, answered = self.backlog.take()
-        ids = [
-            entry_id
+        runs = [
+            run
             for piece in self._pieces
-            for entry_id in self.ids.stamp(piece.received_us, len(piece.messages))
+            for run in self.ids.stamp(piece.received_us, len(piece.messages))
         ]
-        self.in_flight = Batch.of(self._pieces, ids)
-        if ids:
+        self.in_flight = Batch.of(self._pieces, Ids(tuple(runs)))
+        if runs:
             self.in_flight.dropped, self.backlog.untold = self.backlog.untold, 0
         # Who hears nothing of an append can't learn either what was dropped: he will ask again.
         self.in_flight.answered = b"" if self.backlog.untold else answered
@@ -119,7 +119,7 @@ class LineUp:
             batch.dropped if new else 0,
             batch.answered if new else b"",
             self.last,
-            batch.ids if new else [],
+            batch.ids if new else Ids(),
         ).encode()
 
     def landed(self) -> None:
@@ -139,8 +139,8 @@ class LineUp:
         self.ids.start_above(last_id)
         batch = self.in_flight
         if batch.ids and id_pair(batch.ids[0]) <= id_pair(last_id):
-            stamped = [self.ids.stamp(id_us(each), 1)[0] for each in batch.ids]
-            self.in_flight = replace(batch, ids=stamped)
+            stamped = [new for run in batch.ids.runs for new in self.ids.stamp(run.us, run.length)]
+            self.in_flight = replace(batch, ids=Ids(tuple(stamped)))
 
     def new_epoch(self) -> None:
         """What this bridge received differs from what others did: they must line up again."""
@@ -195,9 +195,9 @@ class LineUp:
     def guess(self, tail: Sequence[tuple[bytes, bytes]], last_id: bytes) -> int:
         """Leave out what the stream's last messages show to be appended; says how many."""
         received = [
-            (index, message)
-            for index, (_, message) in enumerate(self.backlog.messages(), start=1)
-            if len(message[2]) <= MAX_MESSAGE
+            (index, pair)
+            for index, pair in enumerate(self.backlog.messages(), start=1)
+            if len(pair[1]) <= MAX_MESSAGE
         ]
         count = _overlap(tail, received)
         self.backlog.cover(count, across=True)
@@ -209,9 +209,11 @@ class LineUp:
         return count
 
 
-def _overlap(tail: Sequence[tuple[bytes, bytes]], received: Sequence[tuple[int, Message]]) -> int:
+def _overlap(
+    tail: Sequence[tuple[bytes, bytes]], received: Sequence[tuple[int, tuple[bytes, bytes]]]
+) -> int:
     """How many messages end where the tail does, by the longest agreement of the two."""
-    pairs = [(message[1], message[2]) for _, message in received]
+    pairs = [pair for _, pair in received]
     best, count = 0, 0
     for end in range(1, len(pairs) + 1 if tail else 0):
         length = min(end, len(tail))

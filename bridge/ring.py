@@ -8,7 +8,7 @@ from bridge.ids import id_pair, id_us
 from bridge.script import Batch
 
 MAX_BYTES = 128 << 20
-OVERHEAD = 200  # bytes that an entry costs beside its message: three objects and their places
+OVERHEAD = 100  # bytes that an entry costs beside its message: two objects and their places
 
 
 class Ring:

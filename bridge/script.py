@@ -1,13 +1,16 @@
 """StreamScript: stream.lua's verbs as calls, on a connection of their own."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
+from itertools import chain
 from typing import NamedTuple
 
 from bridge.backlog import Piece
 from bridge.control import Marker, Taken
+from bridge.ids import Ids
 from bridge.resp import CommandConnection, greeting, open_connection
 from bridge.settings import BridgeSettings
 from pipeline.outage import Outage
@@ -49,22 +52,21 @@ class Reply(NamedTuple):
 class Batch:
     """Messages that have their ids, until it is known that they are in the stream."""
 
-    ids: list[bytes]
+    ids: Ids
     channels: list[bytes]
     messages: list[bytes]
     dropped: int = 0  # messages received before these, and never appended
     answered: bytes = b""  # a marker that comes right after these
 
     @classmethod
-    def of(cls, pieces: Sequence[Piece], ids: list[bytes]) -> "Batch":
-        messages = [message for piece in pieces for message in piece.messages]
-        channels = [message[1] for message in messages]
-        return cls(ids, channels, [message[2] for message in messages])
+    def of(cls, pieces: Sequence[Piece], ids: Ids) -> "Batch":
+        channels = list(chain.from_iterable(piece.channels for piece in pieces))
+        return cls(ids, channels, list(chain.from_iterable(piece.messages for piece in pieces)))
 
     @property
     def mark(self) -> bytes:
         """The id that answers for all of it; empty when nothing is in flight."""
-        return self.ids[-1] if self.ids else b""
+        return self.ids.last if self.ids else b""
 
     @cached_property
     def refused(self) -> dict[int, str]:
@@ -88,15 +90,27 @@ class Batch:
         """What comes from there on."""
         return self._only(range(index, len(self.ids))) if index else self
 
+    def columns(self) -> "list[Argument]":
+        """As the script takes them: strings of all ids, channels, lengths, messages."""
+        if not self.ids:
+            return []
+        names = list(dict.fromkeys(self.channels))
+        place = dict(zip(names, range(len(names)), strict=True))
+        channels = array("H", map(place.__getitem__, self.channels))
+        lengths = array("H", map(len, self.messages))
+        strings = (self.ids.encode(), channels.tobytes(), lengths.tobytes())
+        return [*strings, b"".join(self.messages), *names]
+
     def _only(self, indexes: Sequence[int]) -> "Batch":
+        ids = list(self.ids)
         return Batch(
-            [self.ids[index] for index in indexes],
+            Ids.of(ids[index] for index in indexes),
             [self.channels[index] for index in indexes],
             [self.messages[index] for index in indexes],
         )
 
 
-NOTHING = Batch([], [], [])
+NOTHING = Batch(Ids(), [], [])
 
 
 class StreamScript:
@@ -148,12 +162,8 @@ class StreamScript:
         for index, reason in refused.items():
             cut = batch.messages[index][:LETTER]
             arguments += (batch.ids[index], batch.channels[index], cut, reason)
-        kept = batch.kept
-        entries: list[Argument] = [b""] * (3 * len(kept.ids))
-        entries[0::3] = kept.ids
-        entries[1::3] = kept.channels
-        entries[2::3] = kept.messages
-        return await self._call("append", token, position, mark, notice, arguments + entries)
+        arguments += batch.kept.columns()
+        return await self._call("append", token, position, mark, notice, arguments)
 
     async def record_gap(self, from_us: int, to_us: int, reason: str) -> None:
         """Keep the gap where the api can read it; the newest 1,000 stay."""

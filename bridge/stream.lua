@@ -4,7 +4,9 @@
 -- ARGV: verb, token, lease in ms, expected position, then what the verb takes
 --   look     (token and position ignored)
 --   take     (position ignored)
---   append   number of refused messages, for each: id, channel, message (cut), reason; then for the rest: id, channel, message
+--   append   number of refused messages, for each: id, channel, message (cut), reason; then for the rest, if there is any:
+--            runs of ids as ms-sequence+count with commas between, two bytes (low, high) for each message's channel, two
+--            for each message's length, all messages in one string, and the channels' names
 --   trim     how many entries may stay, whoever needs more; about how many go in one step; names of the groups that must
 --            have had an entry before it goes
 --   release  (position ignored)
@@ -171,9 +173,17 @@ for i = first + 1, rest - 1, 4 do
   -- The same id again, after a lost reply, is there already.
   if reply.err and not string.find(reply.err, 'equal or smaller', 1, true) then return reply end
 end
-for i = rest, #ARGV, 3 do
-  redis.call('XADD', stream, ARGV[i], 'channel', ARGV[i + 1], 'message', ARGV[i + 2])
+local runs, channels, lengths, messages = ARGV[rest] or '', ARGV[rest + 1], ARGV[rest + 2], ARGV[rest + 3]
+local count, begin, names = 0, 1, rest + 4
+for ms, first_sequence, many in string.gmatch(runs, '(%d+)-(%d+)%+(%d+)') do
+  for sequence = tonumber(first_sequence), first_sequence + many - 1 do
+    local low, high = string.byte(channels, 2 * count + 1, 2 * count + 2)
+    local short, long = string.byte(lengths, 2 * count + 1, 2 * count + 2)
+    local past = begin + short + 256 * long
+    last = ms .. '-' .. sequence
+    redis.call('XADD', stream, last, 'channel', ARGV[names + low + 256 * high], 'message', string.sub(messages, begin, past - 1))
+    count, begin = count + 1, past
+  end
 end
 redis.call('PEXPIRE', lease, lease_ms)
-if rest <= #ARGV then last = ARGV[#ARGV - 2] end
-return { 'OK', added + (#ARGV - rest + 1) / 3, last, 0, 0, tell() }
+return { 'OK', added + count, last, 0, 0, tell() }

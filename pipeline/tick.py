@@ -1,10 +1,7 @@
-"""Tick, InvalidTick: what `TSLA:723.02` means, what is refused, and why."""
+"""What `TSLA:723.02` and an entry's id mean, what is refused, and why: InvalidTick."""
 
 import re
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from functools import lru_cache
-from typing import NamedTuple
 
 MAX_NAME = 255
 MAX_DIGITS = 18  # on either side of the point
@@ -12,7 +9,6 @@ SEQUENCE_BITS = 20
 SEQUENCES = 1000 << 10  # <ms>-<µs within the ms * 1024 + n>
 TIME_BITS = 43  # milliseconds until the year 2248
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PRICE = re.compile(rb"(?:0(?=\.0*[1-9])|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?")
 _NUMBER = re.compile(rb"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _NAMES_KEPT = 100_000  # bounded: the market decides how many there are
@@ -20,16 +16,6 @@ _NAMES_KEPT = 100_000  # bounded: the market decides how many there are
 
 class InvalidTick(Exception):
     """Nobody can ever use this message; the text says what is wrong with it."""
-
-
-class Tick(NamedTuple):
-    """A price at a moment, in the column order of the table `stock_prices`."""
-
-    timestamp: datetime
-    stock_name: str
-    exchange_name: str
-    price: Decimal
-    event_id: int
 
 
 def parse_message(message: bytes) -> tuple[str, bytes]:
@@ -86,19 +72,6 @@ def received_us(entry_id: bytes) -> int:
     """The time of receipt, in µs since the epoch, that an entry id carries."""
     ms, sequence = unpack_id(entry_id)
     return ms * 1000 + (sequence >> 10)
-
-
-def parse_tick(entry_id: bytes, channel: bytes, message: bytes) -> Tick:
-    """The row of a stream entry; raises InvalidTick."""
-    stock_name, price = parse_message(message)
-    ms, sequence = unpack_id(entry_id)
-    return Tick(
-        _EPOCH + timedelta(0, 0, ms * 1000 + (sequence >> 10)),
-        stock_name,
-        exchange_name(channel),
-        Decimal(price.decode()),
-        ms << SEQUENCE_BITS | sequence,
-    )
 
 
 def exchange_name(channel: bytes) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 
-from bridge.backlog import Backlog
+from bridge.backlog import Backlog, Piece
 from bridge.control import Marker, Taken
 from bridge.ids import id_pair
 from bridge.lineup import NO_ID, LineUp
@@ -97,8 +97,7 @@ class Bridge:
         """The next thing that its subscription brings."""
         said = self.inbox.popleft()
         if isinstance(said, int):
-            message = [b"message", CHANNEL, b"%d" % said]
-            self.backlog.add(next(self.stream.clock), [message], 1)
+            self.backlog.add(Piece(next(self.stream.clock), (CHANNEL,), (b"%d" % said,), 1))
         else:
             self.line_up.hear(said)
         if self.taken and self.line_up.confirmed.is_set():

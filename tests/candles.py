@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipeline.tick import Tick
+from tests.expected import Tick
 
 if TYPE_CHECKING:
     import asyncpg

@@ -12,7 +12,8 @@ from pipeline.events import emit
 from pipeline.metrics import Distribution
 from pipeline.outage import Outage
 from pipeline.stream import Entry, Rejected
-from pipeline.tick import InvalidTick, Tick, parse_tick
+from pipeline.tick import InvalidTick
+from writer.rows import COLUMNS, Row, row_of, take_rows
 
 TABLE = "stock_prices"
 CONNECT_TIMEOUT = 5.0
@@ -65,11 +66,11 @@ class TickStore:
     async def save(self, entries: Sequence[Entry]) -> list[Rejected]:
         """Store what can be stored, committed when this returns; safe to repeat. Raises Outage."""
         rejected: list[Rejected] = []
-        rows: list[Tick] = []
+        rows: list[Row] = []
         sources: list[Entry] = []
         for entry in entries:
             try:
-                rows.append(parse_tick(*entry))
+                rows.append(row_of(entry))
                 sources.append(entry)
             except InvalidTick as fault:
                 rejected.append(Rejected(entry, str(fault)))
@@ -87,7 +88,7 @@ class TickStore:
             self._rows.observe(len(rows) - len(refused))
         return rejected + [Rejected(sources[index], why) for index, why in refused.items()]
 
-    async def _store(self, rows: Sequence[Tick], begin: int = 0) -> dict[int, str]:
+    async def _store(self, rows: Sequence[Row], begin: int = 0) -> dict[int, str]:
         """Store the rows; what PostgreSQL refuses is found by halving. Index → reason."""
         try:
             await self._copy(rows)
@@ -102,17 +103,17 @@ class TickStore:
             )
         return {}
 
-    async def _copy(self, rows: Sequence[Tick]) -> None:
+    async def _copy(self, rows: Sequence[Row]) -> None:
         """Straight in; through a temporary table when the table has some of them already."""
         if not rows:
             return
         connection = await self._connected()
         try:
-            await connection.copy_records_to_table(TABLE, records=rows, columns=Tick._fields)
+            await connection.copy_records_to_table(TABLE, records=rows, columns=COLUMNS)
         except asyncpg.UniqueViolationError:
             async with connection.transaction():
                 await connection.execute(_STAGE)
-                await connection.copy_records_to_table("staged", records=rows, columns=Tick._fields)
+                await connection.copy_records_to_table("staged", records=rows, columns=COLUMNS)
                 stored = int((await connection.execute(_MERGE)).split()[-1])
             emit("writer.redelivered", rows=len(rows), there_already=len(rows) - stored)
             self._counts["rows"] += stored
@@ -125,6 +126,7 @@ class TickStore:
             self._connection = await asyncpg.connect(
                 self._dsn, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT
             )
+            await take_rows(self._connection)
         return self._connection
 
     async def _close(self) -> None:

@@ -13,9 +13,9 @@ from pydantic import PostgresDsn
 
 from pipeline.outage import persist
 from pipeline.stream import Entry
-from pipeline.tick import Tick, parse_tick
 from tests.candles import candles, expected
 from tests.conftest import Database
+from tests.expected import Tick, tick_of
 from writer.store import TickStore
 
 BEGIN_MS = int((datetime.now(UTC) - timedelta(minutes=3)).timestamp() * 1000)
@@ -65,7 +65,7 @@ async def test_candles_and_averages_are_what_brute_force_says_to_the_last_digit(
     entries, batches = delivered
     await postgres.connection.execute("TRUNCATE stock_prices, candles")
     await store(postgres, batches)
-    await holds(postgres, [parse_tick(*entry) for entry in entries])
+    await holds(postgres, [tick_of(entry) for entry in entries])
 
 
 async def store(postgres: Database, batches: list[list[Entry]]) -> None:

@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 
 from migrate import schema
-from pipeline.tick import Tick
 from tests.candles import candles, expected
 from tests.databases import PREVIOUS, empty_database, new_database, previous_release, upgrade
+from tests.expected import Tick
 from tests.servers import PostgresServer
 from tests.services import StartService
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from bridge import ring
+from bridge.ids import Ids, Run
 from bridge.ring import Ring
 from bridge.script import Batch
 
@@ -13,7 +14,7 @@ LIMIT = 1000
 
 
 def appended(second: int, messages: int = 2) -> Batch:
-    ids = [b"%d-%d" % (HOURS_AGO_MS + second * 1000, n) for n in range(messages)]
+    ids = Ids((Run(HOURS_AGO_MS + second * 1000, 0, messages),))
     return Batch(ids, [b"NYSE"] * messages, [b"A:%d" % second] * messages)
 
 
@@ -45,7 +46,7 @@ def test_what_the_stream_still_has_is_left_out_to_the_message() -> None:
 
 
 def test_it_has_a_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ring, "MAX_BYTES", 1000)
+    monkeypatch.setattr(ring, "MAX_BYTES", 500)
     keeps = Ring(timedelta(days=1), LIMIT)
     batches = [appended(second) for second in range(20)]
     for batch in batches:
@@ -63,4 +64,4 @@ def test_no_more_comes_again_than_the_stream_may_have() -> None:
         ring.add(batch)
 
     assert kept(ring) == ids(*batches)[-6:]
-    assert kept(ring, after=batches[2].ids[0]) == batches[2].ids[1:]
+    assert kept(ring, after=batches[2].ids[0]) == ids(batches[2])[1:]
