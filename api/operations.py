@@ -70,6 +70,7 @@ async def status(around: Around) -> shapes.Status:
         last_row=last_row,
         bridge_gaps=told.bridge_gaps if told else None,
         dead_letters=told.dead_letters if told else None,
+        overrun=told.overrun if told else None,
     )
 
 

@@ -91,7 +91,9 @@ class Average(_OfARange):
 
 class Group(BaseModel):
     name: str = Field(examples=["writer"])
-    lag_entries: int | None = Field(description="entries it has not read; null: Redis can't say")
+    lag_entries: int | None = Field(
+        description="entries it has not acknowledged, read or not; null: Redis can't say"
+    )
     lag_seconds: float = Field(
         description="age of the oldest entry it has not acknowledged; 0: there is none"
     )
@@ -127,6 +129,10 @@ class Status(BaseModel):
     dead_letters: dict[str, int] | None = Field(
         description="messages nobody could use, by where they were refused",
         examples=[{"bridge": 0, "forwarder": 0, "writer": 0}],
+    )
+    overrun: dict[str, int] | None = Field(
+        description="entries that the stream's cap removed though the group needed them",
+        examples=[{"forwarder": 0, "writer": 0}],
     )
 
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from time import time
 from typing import Any, NamedTuple
 
 from redis import exceptions
@@ -15,6 +14,7 @@ from api.settings import ApiSettings
 from api.shapes import Gap, Gaps, Group, Stream
 from api.watch import Unusable
 from pipeline.connections import redis_outage
+from pipeline.lag import age_s, read_lag
 
 LIMIT = 2.0  # seconds; a status that comes late is no status
 
@@ -31,6 +31,7 @@ class RedisStatus(NamedTuple):
     stream: Stream
     bridge_gaps: Gaps
     dead_letters: dict[str, int]
+    overrun: dict[str, int]
 
 
 async def check_redis(redis: Redis) -> None:
@@ -46,9 +47,9 @@ async def read_status(redis: Redis, settings: ApiSettings) -> RedisStatus:
     with _usable(), redis_outage():
         async with asyncio.timeout(LIMIT):
             replies = await _ask(redis, settings, places)
-            stream, found, gaps = (
+            stream, found, gaps, lost = (
                 _unless_missing(reply, nothing)
-                for reply, nothing in zip(replies, (_NO_STREAM, [], _NO_STREAM), strict=False)
+                for reply, nothing in zip(replies, (_NO_STREAM, [], _NO_STREAM, {}), strict=False)
             )
             known = {group["name"]: group for group in found}
             groups = [
@@ -63,7 +64,8 @@ async def read_status(redis: Redis, settings: ApiSettings) -> RedisStatus:
                 last_id=stream["last-generated-id"].decode(),
             ),
             Gaps(count=gaps["entries-added"], last=_gap(gaps["last-entry"])),
-            dict(zip(places, (_unless_missing(reply, 0) for reply in replies[3:]), strict=True)),
+            dict(zip(places, (_unless_missing(reply, 0) for reply in replies[4:]), strict=True)),
+            {name: int(lost.get(name.encode(), 0)) for name in settings.stream_groups},
         )
 
 
@@ -73,6 +75,7 @@ async def _ask(redis: Redis, settings: ApiSettings, places: tuple[str, ...]) -> 
     ask.xinfo_stream(settings.stream)
     ask.xinfo_groups(settings.stream)
     ask.xinfo_stream(settings.helper_key("gaps"))
+    ask.hgetall(settings.helper_key("overrun"))
     for place in places:
         ask.xlen(settings.helper_key("dead", place))
     replies: list[Reply] = await ask.execute(raise_on_error=False)
@@ -89,30 +92,17 @@ def _usable() -> Iterator[None]:
 
 
 async def _group(redis: Redis, key: str, stream: Reply, name: str, group: Reply | None) -> Group:
-    if group is None:
-        group = {"pending": 0, "consumers": 0, "last-delivered-id": b"0-0", "lag": stream["length"]}
-    if group["pending"]:
-        pending: Reply = await redis.xpending(key, name)
-        oldest = pending["min"]
-    else:
-        begin = b"(" + group["last-delivered-id"]
-        unread: Reply = await redis.xrange(key, min=begin, count=1)
-        oldest = unread[0][0] if unread else None
-    lag = group["lag"]
-    if lag is None and group["last-delivered-id"] == stream["last-generated-id"]:
-        lag = 0
+    if group:
+        lag = await read_lag(redis, key, name)
+        return Group(name=name, **lag, pending=group["pending"], consumers=group["consumers"])
+    oldest: Reply = await redis.xrange(key, count=1)
     return Group(
         name=name,
-        lag_entries=lag,
-        lag_seconds=_age(oldest) if oldest else 0.0,
-        pending=group["pending"],
-        consumers=group["consumers"],
+        lag_entries=stream["length"],
+        lag_seconds=age_s(oldest[0][0]) if oldest else 0.0,
+        pending=0,
+        consumers=0,
     )
-
-
-def _age(entry_id: bytes) -> float:
-    """Never below 0, if the bridge's clock is ahead of this one."""
-    return max(0.0, round(time() - int(entry_id.partition(b"-")[0]) / 1000, 3))
 
 
 def _gap(entry: Reply | None) -> Gap | None:

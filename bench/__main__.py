@@ -12,13 +12,13 @@ from bench.target import Target
 
 # Modules of this package: a title as docstring, and `async run(plan)` → Markdown.
 OF_THE_SYSTEM = ("path",)  # what `make local` has started
-BY_THEMSELVES = ("postgres", "history", "candles")
+BY_THEMSELVES = ("postgres", "history", "candles", "durability")
 BENCHES = (*OF_THE_SYSTEM, *BY_THEMSELVES)
 
 
 def main() -> None:
     modules = {name: importlib.import_module(f"bench.{name}") for name in BENCHES}
-    titles = "\n".join(f"  {name:<9} {module.__doc__}" for name, module in modules.items())
+    titles = "\n".join(f"  {name:<10} {module.__doc__}" for name, module in modules.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures the system that `make local` has started, or a server of its own.",

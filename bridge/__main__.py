@@ -20,7 +20,7 @@ async def main(settings: BridgeSettings, stop: asyncio.Event) -> None:
     subscription = appender.subscription
     give_up = asyncio.Event()
     async with connect(settings) as redis, asyncio.TaskGroup() as tasks:
-        gauges = partial(read_gauges, redis, settings.stream)
+        gauges = partial(read_gauges, redis, settings.stream, settings.stream_max_entries)
         tasks.create_task(subscription.run(stop))
         tasks.create_task(report_progress(appender.metrics, stop, gauges))
         await subscription.ready.wait()

@@ -10,6 +10,7 @@ from bridge.channels import Gap, Subscription
 from bridge.ids import id_us
 from bridge.lease import Lease
 from bridge.lineup import LineUp
+from bridge.overrun import Overrun
 from bridge.ring import Ring
 from bridge.script import Batch, Reply, StreamScript
 from bridge.settings import BridgeSettings
@@ -30,7 +31,8 @@ class Appender:
         self._backlog = backlog
         self._lease_s = settings.bridge_lease.total_seconds()
         self._script = StreamScript(settings)
-        self._ring = Ring(settings.bridge_replay)
+        self._ring = Ring(settings.bridge_replay, settings.stream_max_entries)
+        self._overrun = Overrun(settings)
         self.line_up = LineUp(backlog, self._ring, self._say_landed)
         self.subscription = Subscription(settings, self.line_up)
         self._lease = Lease(settings, self._script, self.line_up, self.subscription)
@@ -50,6 +52,7 @@ class Appender:
             "received": backlog.received,
             **self._counts,
             "dropped": backlog.dropped,
+            "overrun": self._overrun.metrics(),
             "waiting": backlog.length + len(self.line_up.in_flight.ids),
             "append_seconds": self._seconds.read(),
             "age_seconds": self._ages.read(),
@@ -231,13 +234,19 @@ class Appender:
         now = asyncio.get_running_loop().time()
         if now - self._trimmed_at < TRIM_EVERY:
             return True
-        line_up = self.line_up
+        line_up, more = self.line_up, True
         mark = line_up.in_flight.mark
-        reply = await self._script.trim(line_up.token, line_up.position, mark)
-        if not self._holds(reply):
-            return False
+        try:
+            while more:
+                reply = await self._script.trim(line_up.token, line_up.position, mark)
+                if not self._holds(reply):
+                    return False
+                self._counts["trimmed"] += reply.trimmed
+                self._overrun.note(reply.cut)
+                more = reply.more
+        finally:
+            self._overrun.say()
         self._trimmed_at = now
-        self._counts["trimmed"] += reply.trimmed
         while self._gaps:
             await self._script.record_gap(*self._gaps[0])
             del self._gaps[0]

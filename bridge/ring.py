@@ -14,7 +14,9 @@ OVERHEAD = 100  # bytes that an entry costs beside its message: two objects and 
 class Ring:
     """The appends of the last seconds before the newest one, oldest first."""
 
-    def __init__(self, replay: timedelta) -> None:
+    def __init__(self, replay: timedelta, limit: int) -> None:
+        """`limit`: entries that the stream may have; what its cap cut must not come again."""
+        self._limit = limit
         self._replay_us = replay // timedelta(microseconds=1)
         self._batches: deque[tuple[Batch, int]] = deque()
         self._size = 0
@@ -41,9 +43,12 @@ class Ring:
     def newer_than(self, last_id: bytes) -> deque[Batch]:
         """What a stream that ends there has lost, in the order and with the ids it had."""
         lost: deque[Batch] = deque()
-        last = id_pair(last_id)
+        last, room = id_pair(last_id), self._limit
         for batch, _ in reversed(self._batches):
-            if id_pair(batch.mark) <= last:
+            if id_pair(batch.mark) <= last or not room:
                 break
-            lost.appendleft(batch.since(bisect_right(batch.ids, last, key=id_pair)))
+            since = bisect_right(batch.ids, last, key=id_pair)
+            some = batch.since(max(since, len(batch.ids) - room))
+            lost.appendleft(some)
+            room -= len(some.ids)
         return lost

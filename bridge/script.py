@@ -19,7 +19,16 @@ Argument = str | bytes | int
 # A tick has at most 1,058 bytes. Readers hold a batch of 50,000 in memory, and XINFO STREAM copies
 # whole entries with every append: neither may depend on what somebody publishes.
 MAX_MESSAGE = 2 << 10
+TRIM_STEP = 2000  # entries that go in one call: some ms of Redis at most, so others get their turn
 LETTER = 1 << 10  # bytes of it that are kept: enough to see whose it is
+
+
+class Cut(NamedTuple):
+    """Entries that a group still needed, removed by the stream's cap."""
+
+    group: str
+    unread: int
+    pending: int
 
 
 class Reply(NamedTuple):
@@ -31,6 +40,12 @@ class Reply(NamedTuple):
     trimmed: int
     landed: bool
     receivers: int
+    cut: Sequence[Cut] = ()
+
+    @property
+    def more(self) -> bool:
+        """There may be more to trim: whole nodes went, so a few fewer than a step."""
+        return self.trimmed * 2 >= TRIM_STEP
 
 
 @dataclass
@@ -103,10 +118,12 @@ class StreamScript:
 
     def __init__(self, settings: BridgeSettings) -> None:
         self._url = settings.redis_url
-        self._groups = settings.stream_groups
+        limits = (settings.stream_max_entries, TRIM_STEP)
+        self._trimming: Sequence[Argument] = (*limits, *settings.stream_groups)
         self._lease_ms = int(settings.bridge_lease.total_seconds() * 1000)
         dead = settings.helper_key("dead", "bridge")
-        self._keys = (settings.stream, settings.helper_key("lease"), dead)
+        overrun = settings.helper_key("overrun")
+        self._keys = (settings.stream, settings.helper_key("lease"), dead, overrun)
         self._control = settings.control_channel
         self._gaps = settings.helper_key("gaps")
         self._source = resources.files("bridge").joinpath("stream.lua").read_text()
@@ -133,8 +150,8 @@ class StreamScript:
         return [(each[1], each[3]) for each in fields if each[::2] == [b"channel", b"message"]]
 
     async def trim(self, token: bytes, position: int, mark: bytes) -> Reply:
-        """Remove what every group has had."""
-        return await self._call("trim", token, position, mark, rest=self._groups)
+        """Remove what every group has had, then what is beyond the cap; a step of it."""
+        return await self._call("trim", token, position, mark, rest=self._trimming)
 
     async def append(
         self, token: bytes, position: int, batch: Batch, mark: bytes, notice: bytes
@@ -172,10 +189,11 @@ class StreamScript:
     ) -> Reply:
         connection = await self._connected()
         fixed = (verb, token, self._lease_ms, position, mark, self._control, said)
-        status, added, last_id, trimmed, landed, receivers = await connection.call(
-            "EVALSHA", self._sha, 3, *self._keys, *fixed, *rest
+        status, added, last_id, trimmed, landed, receivers, *lost = await connection.call(
+            "EVALSHA", self._sha, len(self._keys), *self._keys, *fixed, *rest
         )
-        return Reply(status.decode(), added, last_id, trimmed, bool(landed), receivers)
+        cut = [Cut(lost[i].decode(), *lost[i + 1 : i + 3]) for i in range(0, len(lost), 3)]
+        return Reply(status.decode(), added, last_id, trimmed, bool(landed), receivers, cut)
 
     async def _connected(self) -> CommandConnection:
         if self._connection and not self._connection.lost.is_set():

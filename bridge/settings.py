@@ -29,6 +29,11 @@ class BridgeSettings(Settings):
         description="seconds of appended messages kept, for a Redis that lost them",
     )
 
+    stream_max_entries: PositiveInt = Field(
+        5_000_000,
+        description="entries that the stream may have; then the oldest go, needed or not",
+    )
+
     @property
     def control_channel(self) -> str:
         """Where bridges of this stream tell each other what they appended.

@@ -1,24 +1,26 @@
 -- The only writer of the tick stream. Every verb is one atomic step, so that what is checked still holds when it acts.
 --
--- KEYS: stream, lease, dead letters
+-- KEYS: stream, lease, dead letters, how many entries each group lost to the cap
 -- ARGV: verb, token, lease in ms, expected position, then what the verb takes
 --   look     (token and position ignored)
 --   take     (position ignored)
 --   append   number of refused messages, for each: id, channel, message (cut), reason; then for the rest, if there is any:
 --            runs of ids as ms-sequence+count with commas between, two bytes (low, high) for each message's channel, two
 --            for each message's length, all messages in one string, and the channels' names
---   trim     names of the groups that must have had an entry before it goes
+--   trim     how many entries may stay, whoever needs more; about how many go in one step; names of the groups that must
+--            have had an entry before it goes
 --   release  (position ignored)
 -- ARGV[5] is the id of a message in flight, empty if there is none. ARGV[6] is a channel, ARGV[7] what to tell the other
 -- bridges there, if the verb is done: so what they hear is in the order of what was done.
 -- Reply: status, position (entries ever added), last generated id, entries trimmed, 1 if the message in flight is there,
--- how many heard what was told
+-- how many heard what was told; of a trim also what the cap cut of each group: name, entries it wasn't given, entries it
+-- hadn't acknowledged
 --   OK       done
 --   HELD     somebody else has the lease
 --   FREE     nobody has it
 --   FENCED   the lease isn't ours, or ran out: nothing was done
 --   MOVED    the position isn't the expected one: nothing was done
-local stream, lease, dead = KEYS[1], KEYS[2], KEYS[3]
+local stream, lease, dead, overrun = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local verb, token, lease_ms, expected = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local in_flight, channel, words = ARGV[5], ARGV[6], ARGV[7]
 local first = 8
@@ -45,6 +47,8 @@ local function landed()
   return 0
 end
 
+local added, last = position()
+
 local function before(a, b)
   local a_ms, a_seq = string.match(a, '(%d+)-(%d+)')
   local b_ms, b_seq = string.match(b, '(%d+)-(%d+)')
@@ -58,13 +62,17 @@ local function oldest_needed(group)
   return pending[1] > 0 and pending[2] or field(group, 'last-delivered-id')
 end
 
--- The oldest id that any of the named groups needs; nil when one of them doesn't exist yet.
-local function floor()
+local function found_groups()
   local groups = {}
   for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do groups[field(group, 'name')] = group end
+  return groups
+end
+
+-- The oldest id that any of the named groups needs; nil when one of them doesn't exist yet.
+local function floor(groups, names)
   local lowest
-  for i = first, #ARGV do
-    local group = groups[ARGV[i]]
+  for _, name in ipairs(names) do
+    local group = groups[name]
     if not group then return nil end
     local needed = oldest_needed(group)
     if not lowest or before(needed, lowest) then lowest = needed end
@@ -72,9 +80,55 @@ local function floor()
   return lowest
 end
 
-local function tell() return words == '' and 0 or redis.call('PUBLISH', channel, words) end
+-- What every group has had. Whole nodes first, since only so a limit can be given; entry by entry what is left of the last.
+local function trim_had(groups, names, step)
+  local oldest = floor(groups, names)
+  if not oldest then return 0 end
+  local removed = redis.call('XTRIM', stream, 'MINID', '~', oldest, 'LIMIT', step)
+  if removed * 2 < step then removed = removed + redis.call('XTRIM', stream, 'MINID', '=', oldest) end
+  return removed
+end
 
-local added, last = position()
+local function oldest_entry() return redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1][1] end
+
+-- How many of the `gone` oldest of `length` entries the group wasn't given. Where Redis doesn't know it: as many as can be.
+local function cut_unread(group, gone, length, kept)
+  if not group then return gone end -- it will begin with the oldest that is there
+  local lag = field(group, 'lag')
+  if not lag then return before(field(group, 'last-delivered-id'), kept) and gone or 0 end
+  return math.max(0, math.min(lag, length) - (length - gone))
+end
+
+local function cut_pending(group, gone, begin, kept)
+  if not group or field(group, 'pending') == 0 then return 0 end
+  return #redis.call('XPENDING', stream, field(group, 'name'), begin, '(' .. kept, gone)
+end
+
+-- What is beyond the cap, the oldest first, whoever needs it.
+local function trim_cap(groups, names, cap, step)
+  local length = redis.call('XLEN', stream)
+  local gone = math.min(length - cap, step)
+  if gone <= 0 then return 0, {} end
+  local begin = oldest_entry()
+  redis.call('XTRIM', stream, 'MAXLEN', '=', length - gone)
+  local kept, lost = oldest_entry(), {}
+  for _, name in ipairs(names) do
+    local group = groups[name]
+    local unread, pending = cut_unread(group, gone, length, kept), cut_pending(group, gone, begin, kept)
+    if group and unread > 0 then
+      -- Redis goes on counting what is gone as still to be read; here it can be told.
+      redis.call('XGROUP', 'SETID', stream, name, field(group, 'last-delivered-id'),
+                 'ENTRIESREAD', added - (length - gone))
+    end
+    if unread + pending > 0 then
+      redis.call('HINCRBY', overrun, name, unread + pending)
+      for _, each in ipairs({ name, unread, pending }) do lost[#lost + 1] = each end
+    end
+  end
+  return gone, lost
+end
+
+local function tell() return words == '' and 0 or redis.call('PUBLISH', channel, words) end
 
 if verb == 'look' then
   return { redis.call('EXISTS', lease) == 1 and 'HELD' or 'FREE', added, last, 0, 0, tell() }
@@ -102,8 +156,13 @@ end
 
 if verb == 'trim' then
   redis.call('PEXPIRE', lease, lease_ms)
-  local oldest = added > 0 and floor()
-  return { 'OK', added, last, oldest and redis.call('XTRIM', stream, 'MINID', '=', oldest) or 0, 0, 0 }
+  if added == 0 then return { 'OK', added, last, 0, 0, 0 } end
+  local cap, step = tonumber(ARGV[first]), tonumber(ARGV[first + 1])
+  local groups, names = found_groups(), { unpack(ARGV, first + 2) }
+  local removed = trim_had(groups, names, step)
+  if removed * 2 >= step then return { 'OK', added, last, removed, 0, 0 } end
+  local cut, lost = trim_cap(groups, names, cap, step)
+  return { 'OK', added, last, removed + cut, 0, 0, unpack(lost) }
 end
 
 -- The appends are the first writes: so a full Redis refuses all of them, or none.

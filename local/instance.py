@@ -127,6 +127,7 @@ class Instance:
             "API_PORT": str(self.api_port),
             "NGINX_LISTEN": f"{self.http_host}:{self.http_port}",
             "NGINX_TLS": "",
+            "NGINX_HTTPS_PORT": "",
             "NGINX_RESOLVER": LOOPBACK,  # never asked: the addresses below are no names
             "API_ADDRESS": f"{LOOPBACK}:{self.api_port}",
             "CENTRIFUGO_ADDRESS": f"{LOOPBACK}:{self.centrifugo_port}",

@@ -31,6 +31,7 @@ Event = Literal[
     "stream.name_taken",  # another process has our consumer's name: we took another
     "stream.suspects",  # entries delivered so often that each is tried alone
     "stream.foreign",  # somebody else appended to the stream
+    "stream.overrun",  # the stream's cap removed what a group still needed
     "stream.behind",  # Redis lost appends it had acknowledged
     "dead_letter",  # an entry nobody can use, kept with its reason
     "bridge.subscribed",  # every channel is confirmed
@@ -55,8 +56,8 @@ STARTED_AT = round(time(), 3)  # another value is another process: a restart
 errors: Counter[str] = Counter()
 """How often what went wrong, by kind, since the start of this process."""
 
-# Which events are errors: their kind, and the field that says more. Dead letters, dropped messages
-# and gaps have counters of their own.
+# Which events are errors: their kind, and the field that says more. Dead letters, dropped messages,
+# gaps and overruns have counters of their own.
 _ERRORS: dict[Event, tuple[str, str]] = {
     "outage": ("outage", "neighbour"),
     "log": ("log", "level"),

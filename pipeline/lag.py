@@ -1,14 +1,21 @@
 """read_lag(), has_undelivered(): what a consumer group has still to do, asked of Redis."""
 
 from time import time
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from redis.asyncio import Redis
 
 from pipeline.metrics import received_s
 
 
-async def read_lag(redis: Redis, stream: str, group: str) -> dict[str, float | None]:
+class Lag(TypedDict):
+    """Of a group. Null: Redis doesn't know it."""
+
+    lag_entries: int | None
+    lag_seconds: float
+
+
+async def read_lag(redis: Redis, stream: str, group: str) -> Lag:
     """Entries that the group hasn't acknowledged, delivered or not, and the age of the oldest.
 
     How many weren't delivered is null while Redis doesn't know it: from the deletion of an entry
@@ -24,8 +31,13 @@ async def read_lag(redis: Redis, stream: str, group: str) -> dict[str, float | N
     oldest = pending["min"] or (unread[0][0] if unread else None)
     return {
         "lag_entries": None if undelivered is None else pending["pending"] + undelivered,
-        "lag_seconds": max(0.0, round(time() - received_s(oldest), 6)) if oldest else 0.0,
+        "lag_seconds": age_s(oldest) if oldest else 0.0,
     }
+
+
+def age_s(entry_id: bytes) -> float:
+    """Seconds since it was received; never below 0, if the bridge's clock is ahead of this one."""
+    return max(0.0, round(time() - received_s(entry_id), 6))
 
 
 async def has_undelivered(redis: Redis, stream: str, group: str) -> bool:

@@ -15,6 +15,7 @@ import uvloop
 from pydantic import ValidationError
 
 from pipeline.events import EventHandler, emit, identify
+from pipeline.outage import Stopped
 from pipeline.progress import emit_progress
 from pipeline.settings import SECRETS, Environment
 
@@ -48,7 +49,8 @@ def run(
 ) -> None:
     """Read the settings, run `main(settings, stop)` until a signal sets `stop`, and exit.
 
-    Exit codes: 0 stopped as asked, 1 a bug or a stop that took too long, 2 wrong environment.
+    Exit codes: 0 stopped as asked, 1 a bug, a stop that took too long, or a stop before that was
+    done for which others wait (`main` raises Stopped), 2 wrong environment.
     """
     identify(service, os.environ.get("CONSUMER"))
     logging.basicConfig(level=logging.WARNING, handlers=[EventHandler()], force=True)
@@ -86,7 +88,11 @@ async def _supervise(main: Callable[[S, asyncio.Event], Awaitable[None]], settin
         work.cancel()
         await asyncio.wait({work}, timeout=1)
         return 1
-    if error := work.exception():
+    error = work.exception()
+    if isinstance(error, Stopped):
+        emit("service.stopped", unfinished=True)
+        return 1
+    if error:
         emit(
             "service.crashed",
             error=type(error).__name__,

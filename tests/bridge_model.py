@@ -80,7 +80,7 @@ class Bridge:
         self.inbox: deque[bytes | int] = deque()
         self.connected = True
         self.backlog = Backlog(limit)
-        self.ring = Ring(timedelta(hours=1))
+        self.ring = Ring(timedelta(hours=1), 1_000_000)
         self.line_up = LineUp(self.backlog, self.ring, lambda _: None)
         self.again: deque[Batch] = deque()
         self.taken: Reply | None = None  # the lease, but not yet the word of it

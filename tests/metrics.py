@@ -10,11 +10,11 @@ ENVELOPE = {"at", "service", "instance", "event"}
 
 EVERY_SERVICE = {"errors", "started_at"}
 READER = {"handled", "dead_letters", "batches", "lag_entries", "lag_seconds", "age_seconds"}
-GAUGES = {"stream_length", "redis_memory_bytes", "redis_memory_limit_bytes"}
+GAUGES = {"stream_length", "stream_max_entries", "redis_memory_bytes", "redis_memory_limit_bytes"}
 FIELDS = {
     "generator": {"published", "unconfirmed"},
-    "bridge": {"received", "appended", "refused", "dropped", "trimmed", "calls", "waiting"}
-    | {"gaps", "gap_seconds", "lease_changes", "append_seconds", "age_seconds"}
+    "bridge": {"received", "appended", "refused", "dropped", "trimmed", "overrun", "calls"}
+    | {"gaps", "gap_seconds", "lease_changes", "waiting", "append_seconds", "age_seconds"}
     | GAUGES,
     "forwarder": READER | {"publications", "skipped", "publish_seconds"},
     "writer": READER | {"rows", "repeated", "copy_seconds", "flush_rows"},

@@ -71,8 +71,10 @@ def everybody(begin: datetime, at: datetime, **wrong: dict[str, Any]) -> list[di
 def _bridge_and_before(passed: int) -> dict[str, dict[str, Any]]:
     ticks = passed * TICKS_A_SECOND
     came = {"received": ticks, "appended": ticks, "refused": 0, "dropped": 0, "trimmed": ticks}
-    trouble = {"gaps": 0, "gap_seconds": 0, "lease_changes": 1, "waiting": 0}
+    trouble: dict[str, Any] = {"gaps": 0, "gap_seconds": 0, "lease_changes": 1, "waiting": 0}
+    trouble["overrun"] = [{"group": group, "value": 0} for group in ("forwarder", "writer")]
     redis = {"stream_length": 300, "redis_memory_bytes": 2**24, "redis_memory_limit_bytes": 2**31}
+    redis["stream_max_entries"] = 5_000_000
     took = {"append_seconds": latency(passed, 0.001), "age_seconds": latency(ticks, 0.002)}
     return {
         "generator": {"published": ticks, "unconfirmed": 0},

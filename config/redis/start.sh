@@ -54,9 +54,9 @@ cat > "$users" <<USERS
 user default $at_first
 user operator on >$operator ~* &* +@all
 user generator on >$generator $channels $hello +publish
-user bridge on >$bridge $keys $channels &{ticks}:control* $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xadd +xlen +info +get +set +del +pexpire +xrevrange (resetchannels &{ticks}:control* +publish)
+user bridge on >$bridge $keys $channels &{ticks}:control* $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xgroup|setid +hincrby +xadd +xlen +info +get +set +del +pexpire +xrevrange (resetchannels &{ticks}:control* +publish)
 user forwarder on >$forwarder $(reader forwarder)
 user writer on >$writer $(reader writer)
-user api on >$api %R~ticks %R~{ticks}:* $hello +xinfo|stream +xinfo|groups +xpending +xrange +xlen
+user api on >$api %R~ticks %R~{ticks}:* $hello +xinfo|stream +xinfo|groups +xpending +xrange +xlen +hgetall
 USERS
 exec "$@" --aclfile "$users"

@@ -51,10 +51,12 @@ MAY = {
         "SUBSCRIBE NYSE NASDAQ",
         "XADD ticks 1-1 channel NYSE message TSLA:1",
         "INFO memory",
+        "XGROUP SETID ticks nobody 0 ENTRIESREAD 0",
+        "HINCRBY {ticks}:overrun nobody 0",
     ],
     "forwarder": _reading("forwarder"),
     "writer": _reading("writer"),
-    "api": ["XINFO STREAM ticks", "XPENDING ticks writer"],
+    "api": ["XINFO STREAM ticks", "XPENDING ticks writer", "HGETALL {ticks}:overrun"],
 }
 NO_READER = [
     *("DEL ticks", "SET ticks 1", "XTRIM ticks MAXLEN 0", "XDEL ticks 1-1", "XADD ticks * a b"),

@@ -22,6 +22,7 @@ WITHOUT_REDIS = {
     "last_row": "2023-11-15T12:00:00.000005Z",
     "bridge_gaps": None,
     "dead_letters": None,
+    "overrun": None,
 }
 
 
@@ -50,6 +51,7 @@ async def test_before_the_first_tick_everything_is_empty_and_known(api: Api) -> 
         "last_row": None,
         "bridge_gaps": {"count": 0, "last": None},
         "dead_letters": {"bridge": 0, "forwarder": 0, "writer": 0},
+        "overrun": {"forwarder": 0, "writer": 0},
     }
 
 
@@ -64,10 +66,10 @@ async def test_the_lag_of_a_group_is_what_it_has_not_acknowledged(
     assert await _writer(api) == (3, _about(40), 0, 0)
 
     await redis.xreadgroup("writer", "writer-1", {stream: ">"}, count=2)
-    assert await _writer(api) == (1, _about(40), 2, 1)
+    assert await _writer(api) == (3, _about(40), 2, 1)
 
     await redis.xack(stream, "writer", f"{now_ms - 40_000}-0")
-    assert await _writer(api) == (1, _about(30), 1, 1)
+    assert await _writer(api) == (2, _about(30), 1, 1)
 
     await redis.xack(stream, "writer", f"{now_ms - 30_000}-0")
     assert await _writer(api) == (1, _about(20), 0, 1)
@@ -99,6 +101,7 @@ async def test_gaps_dead_letters_and_the_newest_row_are_told(
     api: Api, redis: Redis, stream: str, postgres: Database
 ) -> None:
     await redis.xadd(f"{{{stream}}}:dead:writer", {"reason": "price is empty"})
+    await redis.hset(f"{{{stream}}}:overrun", mapping={"writer": 70, "somebody": 1})
     for begin in (NOON, NOON + 10_000_000):
         fields: dict[Any, Any] = {
             "from_us": begin,
@@ -112,6 +115,7 @@ async def test_gaps_dead_letters_and_the_newest_row_are_told(
     status = (await api.get("/api/status")).json
 
     assert status["dead_letters"] == {"bridge": 0, "forwarder": 0, "writer": 1}
+    assert status["overrun"] == {"forwarder": 0, "writer": 70}
     assert status["bridge_gaps"] == {
         "count": 2,
         "last": {
@@ -146,6 +150,7 @@ async def test_without_redis_the_rest_is_still_known(
         ("{}", None),
         ("{{{}}}:gaps", None),
         ("{{{}}}:dead:writer", None),
+        ("{{{}}}:overrun", None),
         ("{{{}}}:gaps", {"not": "a gap"}),
         ("{{{}}}:gaps", {"from_us": "soon", "to_us": "later"}),
         ("{{{}}}:gaps", {"from_us": "9" * 30, "to_us": "9" * 30}),

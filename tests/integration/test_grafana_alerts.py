@@ -20,7 +20,7 @@ FIRES: dict[str, dict[str, dict[str, Any]]] = {
     "stage-stopped": {},
     "lag": {"writer": {"lag_seconds": 31}},
     "errors": {"forwarder": {"errors": [{"kind": "outage:centrifugo", "value": 1}]}},
-    "stream-full": {"bridge": {"redis_memory_bytes": 2**31 * 0.9}},
+    "stream-full": {"bridge": {"redis_memory_bytes": 2**31 * 0.9}},  # and another case below
     "no-ticks": {"bridge": {"received": 7}},
 }
 """What the services say while a rule has to fire; each test says how the first one comes about."""
@@ -77,6 +77,16 @@ async def test_a_rule_fires_for_what_it_is_made_for_and_no_other_does(
 
 async def test_a_message_that_the_bridge_buries_is_a_dead_letter_too(database: Database) -> None:
     await reported(database, 6, bridge={"refused": 1})
+    assert await firing(database) == {"errors": ["bridge"]}
+
+
+async def test_a_stream_near_its_cap_is_told_before_it_is_cut(database: Database) -> None:
+    await reported(database, 6, bridge={"stream_length": 4_100_000})
+    assert await firing(database) == {"stream-full": [""]}
+
+
+async def test_what_the_cap_cut_is_an_error_too(database: Database) -> None:
+    await reported(database, 6, bridge={"overrun": [{"group": "writer", "value": 1}]})
     assert await firing(database) == {"errors": ["bridge"]}
 
 

@@ -125,6 +125,29 @@ async def test_what_panels_show_is_what_was_reported(
     assert set((await series("market: 2 Ticks"))["O'NE"][1:-1]) == {1}
 
 
+async def test_two_bridges_receive_the_same_and_append_each_their_own(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    """The first drops 10 a second, and so does the second: the same; half way it takes over."""
+    reports: list[dict[str, Any]] = []
+    first, second = (Process("bridge", name, seen.since) for name in ("bridge-0", "bridge-1"))
+    half = int(MINUTES.total_seconds()) // 2
+    for passed in range(5, 2 * half + 1, 5):
+        same = {"received": passed * 48, "dropped": passed * 10, "refused": 0}
+        at = seen.since + timedelta(seconds=passed)
+        reports.append(first.report(at, **same, appended=min(passed, half) * 38))
+        reports.append(second.report(at, **same, appended=max(passed - half, 0) * 38))
+    await store(postgres.dsn("vector"), reports)
+
+    panels = ("pipeline: 1 Messages received", "pipeline: 21 In and out")
+    glance, path = [query for query in queries() if query.place in panels]
+    _, found = await ask(grafana, glance, seen, {})
+    assert {row["value"] for row in found} == {48}
+    _, found = await ask(grafana, path, seen, {})
+    rates = {"received": 48, "dropped": 10, "appended": 38, "refused": 0}
+    assert {(row["metric"], row["value"]) for row in found} == set(rates.items())
+
+
 async def test_long_steps_come_from_candles_and_say_the_same(
     postgres: Database, grafana: Grafana, seen: Range
 ) -> None:

@@ -114,6 +114,17 @@ async def test_a_password_that_can_not_be_set_is_in_no_message(
     assert "secret-of-nobody" not in str(vars(raised.value))
 
 
+async def test_a_stop_before_the_schema_is_there_is_no_success(service: StartService) -> None:
+    """Others start when it ends with 0."""
+    roles = ("WRITER", "API", "VECTOR", "GRAFANA")
+    passwords = {f"POSTGRES_{role}_PASSWORD": "secret" for role in roles}
+    process = service("migrate", POSTGRES_DSN="postgresql://pipeline@127.0.0.1:1/it", **passwords)
+    await process.wait_for("outage", neighbour="postgres")
+    assert await process.terminate() == 1
+    assert process.find("service.stopped", unfinished=True)
+    assert not process.find("service.crashed")
+
+
 async def test_it_waits_for_postgres_and_each_run_sets_the_passwords(
     own_postgres: PostgresServer, service: StartService
 ) -> None:

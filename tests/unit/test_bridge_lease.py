@@ -21,12 +21,13 @@ def settings() -> BridgeSettings:
 
 @pytest.fixture
 def subscription(settings: BridgeSettings) -> Subscription:
-    return Subscription(settings, LineUp(Backlog(10), Ring(timedelta(seconds=1)), lambda _: None))
+    ring = Ring(timedelta(seconds=1), 10)
+    return Subscription(settings, LineUp(Backlog(10), ring, lambda _: None))
 
 
 @pytest.fixture
 def lease(settings: BridgeSettings, subscription: Subscription) -> Lease:
-    line_up = LineUp(Backlog(10), Ring(timedelta(seconds=1)), lambda _: None)
+    line_up = LineUp(Backlog(10), Ring(timedelta(seconds=1), 10), lambda _: None)
     lease = Lease(settings, StreamScript(settings), line_up, subscription)
     lease.others = 0
     return lease

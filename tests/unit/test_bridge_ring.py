@@ -10,6 +10,7 @@ from bridge.ring import Ring
 from bridge.script import Batch
 
 HOURS_AGO_MS = 1_763_000_000_000
+LIMIT = 1000
 
 
 def appended(second: int, messages: int = 2) -> Batch:
@@ -27,7 +28,7 @@ def ids(*batches: Batch) -> list[bytes]:
 
 def test_age_is_counted_back_from_the_newest_append_and_not_from_now() -> None:
     batches = [appended(second) for second in range(20)]
-    ring = Ring(timedelta(seconds=10))
+    ring = Ring(timedelta(seconds=10), LIMIT)
     for batch in batches:
         ring.add(batch)
 
@@ -36,7 +37,7 @@ def test_age_is_counted_back_from_the_newest_append_and_not_from_now() -> None:
 
 def test_what_the_stream_still_has_is_left_out_to_the_message() -> None:
     batches = [appended(second) for second in range(3)]
-    ring = Ring(timedelta(seconds=10))
+    ring = Ring(timedelta(seconds=10), LIMIT)
     for batch in batches:
         ring.add(batch)
 
@@ -46,7 +47,7 @@ def test_what_the_stream_still_has_is_left_out_to_the_message() -> None:
 
 def test_it_has_a_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ring, "MAX_BYTES", 500)
-    keeps = Ring(timedelta(days=1))
+    keeps = Ring(timedelta(days=1), LIMIT)
     batches = [appended(second) for second in range(20)]
     for batch in batches:
         keeps.add(batch)
@@ -54,3 +55,13 @@ def test_it_has_a_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept(keeps) == ids(*batches[-2:])
     keeps.add(appended(20, messages=9))
     assert kept(keeps) == []
+
+
+def test_no_more_comes_again_than_the_stream_may_have() -> None:
+    batches = [appended(second, messages=4) for second in range(3)]
+    ring = Ring(timedelta(seconds=10), limit=6)
+    for batch in batches:
+        ring.add(batch)
+
+    assert kept(ring) == ids(*batches)[-6:]
+    assert kept(ring, after=batches[2].ids[0]) == ids(batches[2])[1:]
