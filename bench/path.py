@@ -1,101 +1,126 @@
-"""Where time goes: from the receipt of a tick to the stream, to a browser, to a committed row"""
+"""path: everything on, the api asked 50 times a second; the highest rate that all of it sustains"""
 
-import asyncio
 import sys
 import time
-from asyncio.subprocess import PIPE
-from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import orjson
-
-from bench import cpu
+from bench.backlog import LIMIT, STOCKS, client, is_through
+from bench.bridge import LATEST, latencies
+from bench.forwarder import close_browser, open_browser, watched
+from bench.load import Load
 from bench.plan import Plan
-from bench.probes import Ages, watch_feed, watch_stream, watch_table
+from bench.report import Report
+from bench.system import System, wait_until
+from bench.writer import EMPTY, judged
 
-PROBES = {"in the stream": watch_stream, "in the browser": watch_feed, "committed": watch_table}
-STOCKS = 6
-COMMIT_LIMIT = 30.0  # a flush interval, and a writer that is behind
-LOOK_EVERY = 0.1
-PERCENTILES = (50, 95, 99)
-
-
-async def run(plan: Plan) -> str:
-    """Put a load on the system and watch it at three places; Markdown."""
-    ages: dict[str, Ages] = {name: [] for name in PROBES}
-    watching = [
-        asyncio.ensure_future(probe(plan.target, ages[name])) for name, probe in PROBES.items()
-    ]
-    before = cpu.seconds(plan.target)
-    report = await _load(plan)
-    await _settle(ages["committed"], int(report["published"]) // STOCKS)
-    after = cpu.seconds(plan.target)
-    for task in watching:
-        task.cancel()
-    faults = await asyncio.gather(*watching, return_exceptions=True)
-    for fault in faults:
-        if isinstance(fault, Exception):
-            raise fault
-    rates = f"{report['rate']:,.0f} a second, asked for {plan.rate:,.0f}"
-    summary = f"{report['published']:,.0f} messages in {report['seconds']:.1f} s ({rates})"
-    tables = [*_ages_table(ages), "", *_cpu_table(before, after, report["published"])]
-    return "\n".join([summary, "", *tables])
+RATES = (20_000, 40_000, 60_000, 80_000, 100_000, 120_000, 140_000)
+SECONDS = 10.0
+ASKING, ASKED_A_SECOND = "bench.asking", 50
+SERVICES = ("api", "bridge", "forwarder", "writer")
+GROUPS = ("forwarder", "writer")
+CAUGHT_UP_IN = 8.0  # seconds: the writer's flush interval, and what a flush may take
 
 
-async def _load(plan: Plan) -> Mapping[str, float]:
-    """In a process of its own, so that it and the probes don't wait for each other."""
-    options = {"rate": plan.rate, "seconds": plan.seconds, "stocks": STOCKS}
-    line = [f"--{name}={value}" for name, value in options.items()]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bench.load",
-        *line,
-        f"--redis-url={plan.target.redis_url}",
-        stdout=PIPE,
-    )
-    output, _ = await process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError("the load generator failed; its own words are above")
-    report: Mapping[str, float] = orjson.loads(output)
+@dataclass(frozen=True)
+class Step:
+    """One rate, for some seconds."""
+
+    sustained: float  # the rate, or 0
+    figures: dict[str, float]
+
+
+def run(plan: Plan) -> Report:
+    """Steps up until one isn't sustained, on a system of its own for each run."""
+    report = Report()
+    rates = (plan.rate,) if plan.rate else RATES
+    for number in range(plan.runs):
+        sys.stderr.write(f"path, run {number + 1} of {plan.runs}\n")
+        best = Step(0, {})
+        with System("path", "redis", "postgres", "centrifugo", "nginx") as system:
+            for rate in rates:
+                load = Load(rate, plan.seconds or SECONDS, STOCKS, left_out=plan.left_out)
+                step = _step(system, load, report)
+                best = best if best.sustained > step.sustained else step
+                if not step.sustained:
+                    break
+        report.add({"sustained, messages/s": best.sustained} | best.figures)
     return report
 
 
-async def _settle(committed: Ages, rows: int) -> None:
-    """Wait for the last flush."""
-    deadline = time.monotonic() + COMMIT_LIMIT
-    while len(committed) < rows:
-        if time.monotonic() > deadline:
-            sys.stderr.write(f"only {len(committed):,} of {rows:,} rows were committed in time\n")
-            return
-        await asyncio.sleep(LOOK_EVERY)
+def _step(system: System, load: Load, report: Report) -> Step:
+    _start(system, load)
+    with client(system) as asked:
+        before, began = system.cpu(), time.monotonic()
+        sent = system.publish(load)
+        ended = time.monotonic()
+        count = sent["published"]
+        wait_until(lambda: is_through(asked, count, *GROUPS), "all is stored", LIMIT)
+        behind, seconds = time.monotonic() - ended, time.monotonic() - began
+        after = system.cpu()
+    figures = _costs(before, after, sent, load.count, seconds)
+    figures |= {f"{name}, MB at most": system.peak_mb(name) for name in (*SERVICES, "redis")}
+    found, asking = _stop(system)
+    told = {name: system.said(name, "progress") for name in SERVICES}
+    dropped = told["bridge"][-1]["dropped"]
+    wrong = judged(system, load.count) if not dropped else []
+    report.miss(f"in the table at {load.rate:,}/s", *wrong)
+    if not dropped:
+        watched(report, found)
+    figures |= {f"in the browser, ms: {k}": ms for k, ms in found["ages"].items()}
+    figures |= {f"in the stream, ms: {k}": ms for k, ms in latencies(told["bridge"]).items()}
+    figures |= {f"in the table, ms: {k}": ms for k, ms in latencies(told["writer"]).items()}
+    figures |= {f"api, ms: {k}": asking[k] for k in ("p50", "p95", "p99", "max")}
+    on_time = sent["seconds"] < load.seconds + LATEST
+    sustained = on_time and behind < CAUGHT_UP_IN and not (dropped or found["skipped"] or wrong)
+    sys.stderr.write(
+        f"  at {load.rate:,}/s: published {sent['rate']:,.0f}/s, all stored {behind:.1f} s later,"
+        f" {found['skipped']:,} not shown, {dropped:,} dropped,"
+        f" api {asking['rate']:.0f}/s {asking['statuses']}\n"
+    )
+    return Step(load.rate if sustained else 0, figures)
 
 
-def _ages_table(ages: Mapping[str, Ages]) -> list[str]:
-    heads = [f"p{percentile}" for percentile in PERCENTILES]
-    lines = [
-        f"| from receipt, ms | {' | '.join(heads)} | max | ticks seen |",
-        f"|---|{'---:|' * (len(heads) + 2)}",
-    ]
-    for name, values in ages.items():
-        ordered = sorted(values)
-        cells = [f"{_percentile(ordered, each):.1f}" for each in (*PERCENTILES, 100)]
-        lines.append(f"| {name} | {' | '.join(cells)} | {len(ordered):,} |")
-    return lines
+def _start(system: System, load: Load) -> None:
+    """On an empty stream and an empty table."""
+    system.database.ask(EMPTY)
+    with client(system) as asked:
+        asked.flushall()
+    for service in SERVICES:
+        system.serve(service)
+    system.wait_for("bridge", "lease.taken")
+    for group in GROUPS:
+        system.wait_for(group, "stream.group_created")
+    system.wait_well("api")
+    open_browser(system, load, system.instance.http_port)
+    system.serve(ASKING, load.stocks, ASKED_A_SECOND)
+    system.wait_for(ASKING, "ready")
 
 
-def _percentile(ordered: Ages, percentile: int) -> float:
-    if not ordered:
-        return float("nan")
-    return ordered[min(len(ordered) - 1, len(ordered) * percentile // 100)]
+def _stop(system: System) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the browser saw, and how the api answered."""
+    found = close_browser(system)
+    system.end(ASKING)
+    (asking,) = system.said(ASKING, "asked")
+    for service in SERVICES:
+        system.end(service)
+    return found, asking
 
 
-def _cpu_table(
-    before: Mapping[str, float], after: Mapping[str, float], messages: float
-) -> list[str]:
-    if not before:
-        return ["CPU: not measured, the system isn't run by `python3 -m local` on this port"]
-    lines = ["| process | CPU s | µs a message |", "|---|---:|---:|"]
-    for name, seconds in after.items():
-        used = seconds - before.get(name, 0.0)
-        lines.append(f"| {name} | {used:.2f} | {used / messages * 1e6:.1f} |")
-    return lines
+def _costs(
+    before: dict[str, float],
+    after: dict[str, float],
+    sent: dict[str, float],
+    count: int,
+    seconds: float,
+) -> dict[str, float]:
+    """µs of each process a message, and which one was the busiest."""
+    used = {name: after[name] - before[name] for name in after}
+    used = {name.rpartition(".")[2]: cpu for name, cpu in used.items()}
+    used["generator"] = sent["cpu_seconds"]
+    busiest = max(used, key=lambda name: used[name])
+    sys.stderr.write(f"  busiest: {busiest}, {used[busiest] / seconds:.0%} of a core\n")
+    figures = {f"{name}, µs a message": cpu / count * 1e6 for name, cpu in used.items()}
+    figures["all of them, µs a message"] = sum(used.values()) / count * 1e6
+    figures |= {f"{name}, % of a core": cpu / seconds * 100 for name, cpu in used.items()}
+    return figures

@@ -1,0 +1,81 @@
+"""Backlog: a stream that is full before its reader starts, and what the reader takes for it."""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from bench.load import Load
+from bench.system import System, wait_until
+
+RATE = 50_000  # messages a second by which it is filled
+STOCKS = 600
+LIMIT = 300.0
+
+
+@dataclass(frozen=True)
+class Drained:
+    """From the group's first look at the stream to its last acknowledgement."""
+
+    seconds: float
+    figures: dict[str, float]  # the rate, µs of each process a message, MB
+    progress: Mapping[str, Any]  # the reader's last word
+
+
+def load_of(entries: int, left_out: int | None) -> Load:
+    rate = min(RATE, entries)
+    return Load(rate, entries / rate, STOCKS, left_out=left_out)
+
+
+def fill(system: System, load: Load) -> None:
+    """By a bridge, so that it is what production has."""
+    sys.stderr.write(f"filling: {load.count:,} entries\n")
+    system.serve("bridge")
+    system.wait_for("bridge", "lease.taken")
+    published = system.publish(load)["published"]
+    with client(system) as asked:
+        wait_until(lambda: has_added(asked, published), "all is in the stream", LIMIT)
+    system.end("bridge")
+
+
+def drain(system: System, service: str, count: int, **settings: object) -> Drained:
+    """Have it read all there is, from the beginning."""
+    with client(system) as asked:
+        asked.xgroup_destroy("ticks", service)
+        system.serve(service, **settings)
+        wait_until(lambda: asked.xinfo_groups("ticks"), f"{service} is there")
+        began, before = time.monotonic(), system.cpu()
+        wait_until(lambda: is_done(asked, service), f"{service} has had all", LIMIT)
+        seconds, after = time.monotonic() - began, system.cpu()
+    figures = {"messages/s": count / seconds}
+    figures |= {
+        f"{name}, µs a message": (after[name] - before[name]) / count * 1e6 for name in after
+    }
+    figures[f"{service}, MB at most"] = system.peak_mb(service)
+    system.end(service)
+    return Drained(seconds, figures, system.said(service, "progress")[-1])
+
+
+def is_done(asked: redis.Redis, *services: str) -> bool:
+    """Whether each group has been given all, and has acknowledged it."""
+    groups = {each["name"].decode(): each for each in asked.xinfo_groups("ticks")}
+    found = [groups.get(service) for service in services]
+    return all(each and each["lag"] == 0 and each["pending"] == 0 for each in found)
+
+
+def has_added(asked: redis.Redis, count: float) -> bool:
+    """Whether so many entries were ever appended, trimmed ones too."""
+    return bool(asked.xinfo_stream("ticks")["entries-added"] >= count)
+
+
+def is_through(asked: redis.Redis, count: float, *services: str) -> bool:
+    """Whether so many entries were appended, and each group is done with them."""
+    return has_added(asked, count) and is_done(asked, *services)
+
+
+def client(system: System) -> redis.Redis:
+    """With the operator's rights."""
+    return redis.Redis.from_url(system.instance.redis_url("operator"), protocol=2)

@@ -1,0 +1,72 @@
+"""Posting: what the forwarder would send, made beforehand, as fast as Centrifugo takes it; JSON."""
+
+import os
+import sys
+import time
+from datetime import timedelta
+
+import aiohttp
+import orjson
+import redis
+import uvloop
+
+from forwarder.centrifugo import Centrifugo
+from forwarder.feed import Feed
+from forwarder.settings import ForwarderSettings
+
+
+class Recorder(Centrifugo):
+    """Keeps each body instead of sending it, and answers as Centrifugo would."""
+
+    def __init__(self, settings: ForwarderSettings) -> None:
+        super().__init__(settings)
+        self.bodies: list[bytes] = []
+
+    async def _post(self, body: bytes) -> bytes:
+        self.bodies.append(body)
+        return orjson.dumps({"replies": [{}] * body.count(b'"idempotency_key"')})
+
+
+async def recorded(settings: ForwarderSettings) -> tuple[list[bytes], int]:
+    """The bodies for all of the stream, and how many ticks are in them."""
+    recorder, count, after = Recorder(settings), 0, b"-"
+
+    async def more_follow(_: int) -> bool:
+        return False
+
+    feed = Feed(recorder, timedelta(0), more_follow)
+    with redis.Redis.from_url(os.environ["REDIS_URL"], protocol=2) as stream:
+        while entries := stream.xrange(settings.stream, min=after, count=settings.batch):
+            batch = [(each, f[b"channel"], f[b"message"]) for each, f in entries]
+            await feed.publish(batch)
+            count += len(batch)
+            after = b"(" + entries[-1][0]
+    return recorder.bodies, count
+
+
+async def main() -> None:
+    settings = ForwarderSettings()
+    bodies, count = await recorded(settings)
+    url = f"{str(settings.centrifugo_api_url).rstrip('/')}/batch"
+    headers = {
+        "X-API-Key": settings.centrifugo_api_key.get_secret_value(),
+        "Content-Type": "application/json",
+    }
+    _say(event="ready")
+    async with aiohttp.ClientSession(headers=headers) as http:
+        began, cpu = time.monotonic(), time.process_time()
+        for body in bodies:
+            async with http.post(url, data=body) as response:
+                response.raise_for_status()
+                await response.read()
+        seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+    _say(event="posted", ticks=count, seconds=seconds, cpu_seconds=cpu)
+
+
+def _say(**line: object) -> None:
+    sys.stdout.buffer.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
