@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ import redis
 
 from bench.load import Load
 from bench.system import System, wait_until
+from pipeline.stream import Entry
 
-RATE = 50_000  # messages a second by which it is filled
+RATE = 100_000  # messages a second by which it is filled
 STOCKS = 600
 LIMIT = 300.0
 
@@ -57,6 +58,20 @@ def drain(system: System, service: str, count: int, **settings: object) -> Drain
     figures[f"{service}, MB at most"] = system.peak_mb(service)
     system.end(service)
     return Drained(seconds, figures, system.said(service, "progress")[-1])
+
+
+def entries(redis_url: str, count: int = 10_000) -> Iterator[list[Entry]]:
+    """The whole stream, in pieces of `count`; not as redis-py would parse it, which is slow."""
+    with redis.Redis.from_url(redis_url, protocol=2) as asked:
+        connection: Any = asked.connection_pool.get_connection()
+        after = b"-"
+        while True:
+            connection.send_command("XRANGE", "ticks", after, "+", "COUNT", count)
+            found = [(entry_id, f[1], f[3]) for entry_id, f in connection.read_response()]
+            if not found:
+                return
+            yield found
+            after = b"(" + found[-1][0]
 
 
 def is_done(asked: redis.Redis, *services: str) -> bool:

@@ -2,19 +2,21 @@
 
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from bench.backlog import LIMIT, STOCKS, client, is_through
-from bench.bridge import LATEST, latencies
+from bench.bridge import LATEST, STATS, latencies
 from bench.forwarder import close_browser, open_browser, watched
 from bench.load import Load
 from bench.plan import Plan
 from bench.report import Report
+from bench.steps import Step, highest
 from bench.system import System, wait_until
 from bench.writer import EMPTY, judged
 
-RATES = (20_000, 40_000, 60_000, 80_000, 100_000, 120_000, 140_000)
+RATES = (20_000, 50_000, 80_000, 100_000, 120_000, 140_000)
 SECONDS = 10.0
 ASKING, ASKED_A_SECOND = "bench.asking", 50
 SERVICES = ("api", "bridge", "forwarder", "writer")
@@ -22,63 +24,47 @@ GROUPS = ("forwarder", "writer")
 CAUGHT_UP_IN = 8.0  # seconds: the writer's flush interval, and what a flush may take
 
 
-@dataclass(frozen=True)
-class Step:
-    """One rate, for some seconds."""
-
-    sustained: float  # the rate, or 0
-    figures: dict[str, float]
-
-
 def run(plan: Plan) -> Report:
-    """Steps up until one isn't sustained, on a system of its own for each run."""
-    report = Report()
+    """On a system of its own for each run."""
+    report, near = Report(), 0
     rates = (plan.rate,) if plan.rate else RATES
     for number in range(plan.runs):
         sys.stderr.write(f"path, run {number + 1} of {plan.runs}\n")
-        best = Step(0, {})
         with System("path", "redis", "postgres", "centrifugo", "nginx") as system:
-            for rate in rates:
-                load = Load(rate, plan.seconds or SECONDS, STOCKS, left_out=plan.left_out)
-                step = _step(system, load, report)
-                best = best if best.sustained > step.sustained else step
-                if not step.sustained:
-                    break
+            best = highest(rates, partial(_step, system, plan, report), near)
+        near = best.sustained
         report.add({"sustained, messages/s": best.sustained} | best.figures)
     return report
 
 
-def _step(system: System, load: Load, report: Report) -> Step:
+def _step(system: System, plan: Plan, report: Report, rate: int) -> Step:
+    load = Load(rate, plan.seconds or SECONDS, STOCKS, left_out=plan.left_out)
     _start(system, load)
     with client(system) as asked:
-        before, began = system.cpu(), time.monotonic()
+        before = system.cpu()
         sent = system.publish(load)
-        ended = time.monotonic()
+        during, ended = system.cpu(), time.monotonic()
         count = sent["published"]
         wait_until(lambda: is_through(asked, count, *GROUPS), "all is stored", LIMIT)
-        behind, seconds = time.monotonic() - ended, time.monotonic() - began
-        after = system.cpu()
-    figures = _costs(before, after, sent, load.count, seconds)
+        behind, after = time.monotonic() - ended, system.cpu()
+    figures = _costs(before, after, sent["cpu_seconds"], load.count)
+    figures |= _shares(before, during, sent)
     figures |= {f"{name}, MB at most": system.peak_mb(name) for name in (*SERVICES, "redis")}
     found, asking = _stop(system)
     told = {name: system.said(name, "progress") for name in SERVICES}
+    figures |= _latencies(told, found, asking)
     dropped = told["bridge"][-1]["dropped"]
-    wrong = judged(system, load.count) if not dropped else []
-    report.miss(f"in the table at {load.rate:,}/s", *wrong)
-    if not dropped:
+    wrong = judged(system, load.count)
+    if not dropped:  # what the bridge says it dropped is no loss in silence
+        report.miss(f"in the table at {rate:,}/s", *wrong)
         watched(report, found)
-    figures |= {f"in the browser, ms: {k}": ms for k, ms in found["ages"].items()}
-    figures |= {f"in the stream, ms: {k}": ms for k, ms in latencies(told["bridge"]).items()}
-    figures |= {f"in the table, ms: {k}": ms for k, ms in latencies(told["writer"]).items()}
-    figures |= {f"api, ms: {k}": asking[k] for k in ("p50", "p95", "p99", "max")}
-    on_time = sent["seconds"] < load.seconds + LATEST
-    sustained = on_time and behind < CAUGHT_UP_IN and not (dropped or found["skipped"] or wrong)
     sys.stderr.write(
-        f"  at {load.rate:,}/s: published {sent['rate']:,.0f}/s, all stored {behind:.1f} s later,"
+        f"  at {rate:,}/s: published {sent['rate']:,.0f}/s, all stored {behind:.1f} s later,"
         f" {found['skipped']:,} not shown, {dropped:,} dropped,"
         f" api {asking['rate']:.0f}/s {asking['statuses']}\n"
     )
-    return Step(load.rate if sustained else 0, figures)
+    late = sent["seconds"] > load.seconds + LATEST or behind > CAUGHT_UP_IN
+    return Step(rate, not (late or dropped or found["skipped"] or wrong), figures)
 
 
 def _start(system: System, load: Load) -> None:
@@ -107,20 +93,40 @@ def _stop(system: System) -> tuple[dict[str, Any], dict[str, Any]]:
     return found, asking
 
 
-def _costs(
-    before: dict[str, float],
-    after: dict[str, float],
-    sent: dict[str, float],
-    count: int,
-    seconds: float,
+def _latencies(
+    told: Mapping[str, list[dict[str, Any]]], found: dict[str, Any], asking: dict[str, Any]
 ) -> dict[str, float]:
-    """µs of each process a message, and which one was the busiest."""
-    used = {name: after[name] - before[name] for name in after}
-    used = {name.rpartition(".")[2]: cpu for name, cpu in used.items()}
+    """Milliseconds from the bridge's receipt, and from the api's question."""
+    places = {
+        "in the stream": latencies(told["bridge"]),
+        "in the browser": found["ages"],
+        "in the table": latencies(told["writer"]),
+        "api's answer": {stat: asking[stat] for stat in STATS if stat in asking},
+    }
+    return {f"{place}, ms: {k}": ms for place, stats in places.items() for k, ms in stats.items()}
+
+
+def _costs(
+    before: Mapping[str, float], after: Mapping[str, float], generator: float, count: int
+) -> dict[str, float]:
+    """µs of each process a message, what was done after the last one was published too."""
+    used = {name: after[name] - before[name] for name in after} | {"generator": generator}
+    used["all of them"] = sum(used.values())
+    return {f"{_short(name)}, µs a message": cpu / count * 1e6 for name, cpu in used.items()}
+
+
+def _shares(
+    before: Mapping[str, float], during: Mapping[str, float], sent: Mapping[str, float]
+) -> dict[str, float]:
+    """While it was published: whoever is near 100 is the bottleneck, or all of them together."""
+    used = {name: during[name] - before[name] for name in during}
     used["generator"] = sent["cpu_seconds"]
-    busiest = max(used, key=lambda name: used[name])
-    sys.stderr.write(f"  busiest: {busiest}, {used[busiest] / seconds:.0%} of a core\n")
-    figures = {f"{name}, µs a message": cpu / count * 1e6 for name, cpu in used.items()}
-    figures["all of them, µs a message"] = sum(used.values()) / count * 1e6
-    figures |= {f"{name}, % of a core": cpu / seconds * 100 for name, cpu in used.items()}
-    return figures
+    shares = {_short(name): cpu / sent["seconds"] * 100 for name, cpu in used.items()}
+    busiest = max(shares, key=lambda name: shares[name])
+    said = f"{busiest} {shares[busiest]:.0f} %, all {sum(shares.values()):.0f} %"
+    sys.stderr.write(f"  of a core: {said}\n")
+    return {f"{name}, % of a core": share for name, share in shares.items()}
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]

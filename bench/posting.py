@@ -1,15 +1,14 @@
 """Posting: what the forwarder would send, made beforehand, as fast as Centrifugo takes it; JSON."""
 
-import os
-import sys
 import time
 from datetime import timedelta
 
 import aiohttp
 import orjson
-import redis
 import uvloop
 
+from bench.backlog import entries
+from bench.browser import say
 from forwarder.centrifugo import Centrifugo
 from forwarder.feed import Feed
 from forwarder.settings import ForwarderSettings
@@ -29,18 +28,15 @@ class Recorder(Centrifugo):
 
 async def recorded(settings: ForwarderSettings) -> tuple[list[bytes], int]:
     """The bodies for all of the stream, and how many ticks are in them."""
-    recorder, count, after = Recorder(settings), 0, b"-"
+    recorder, count = Recorder(settings), 0
 
     async def more_follow(_: int) -> bool:
         return False
 
     feed = Feed(recorder, timedelta(0), more_follow)
-    with redis.Redis.from_url(os.environ["REDIS_URL"], protocol=2) as stream:
-        while entries := stream.xrange(settings.stream, min=after, count=settings.batch):
-            batch = [(each, f[b"channel"], f[b"message"]) for each, f in entries]
-            await feed.publish(batch)
-            count += len(batch)
-            after = b"(" + entries[-1][0]
+    for batch in entries(str(settings.redis_url), settings.batch):
+        await feed.publish(batch)
+        count += len(batch)
     return recorder.bodies, count
 
 
@@ -52,7 +48,7 @@ async def main() -> None:
         "X-API-Key": settings.centrifugo_api_key.get_secret_value(),
         "Content-Type": "application/json",
     }
-    _say(event="ready")
+    say(event="ready")
     async with aiohttp.ClientSession(headers=headers) as http:
         began, cpu = time.monotonic(), time.process_time()
         for body in bodies:
@@ -60,12 +56,7 @@ async def main() -> None:
                 response.raise_for_status()
                 await response.read()
         seconds, cpu = time.monotonic() - began, time.process_time() - cpu
-    _say(event="posted", ticks=count, seconds=seconds, cpu_seconds=cpu)
-
-
-def _say(**line: object) -> None:
-    sys.stdout.buffer.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.buffer.flush()
+    say(event="posted", ticks=count, seconds=seconds, cpu_seconds=cpu)
 
 
 if __name__ == "__main__":

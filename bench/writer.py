@@ -2,6 +2,8 @@
 
 import sys
 
+import asyncpg
+
 from bench.backlog import drain, fill, load_of
 from bench.candles import SWITCH
 from bench.numbers import said
@@ -42,7 +44,11 @@ def run(plan: Plan) -> Report:
 
 def judged(system: System, count: int) -> list[str]:
     """What is wrong with the table, in words."""
-    (found,) = system.database.ask(JUDGE)
+    return verdict(system.database.ask(JUDGE)[0], count)
+
+
+def verdict(found: asyncpg.Record, count: int) -> list[str]:
+    """Of what JUDGE found, if so many messages were published."""
     return said(count - found["numbers"], found["rows"] - found["numbers"], found["late"])
 
 

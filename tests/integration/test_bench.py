@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import orjson
 import pytest
 
+from bench.load import price, stock_name
+from bench.writer import JUDGE, verdict
+from tests.conftest import Database
 from tests.services import ROOT
 
 STAGES = {
@@ -15,10 +19,11 @@ STAGES = {
     "forwarder": ("--entries=1000", "--seconds=1"),
     "path": ("--rate=500", "--seconds=1"),
 }
-LIMIT = 110
+LIMIT = 300  # seconds: a stage starts up to five servers and four services
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.timeout(LIMIT)
+@pytest.mark.parametrize("stage", ["bridge", "path"])  # the path has in it all that the others have
 def test_a_stage_measures_what_is_complete(stage: str, tmp_path: Path) -> None:
     result = tmp_path / "bench.json"
     done = bench(stage, f"--result={result}")
@@ -28,9 +33,10 @@ def test_a_stage_measures_what_is_complete(stage: str, tmp_path: Path) -> None:
     for name, values in recorded["figures"].items():
         assert len(values) == 1
         assert f"| {name} |" in done.stdout
-    assert any(name.startswith(f"{stage}, µs") or stage == "path" for name in recorded["figures"])
+    assert "bridge, µs a message" in recorded["figures"]
 
 
+@pytest.mark.timeout(LIMIT)
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_that_misses_one_message_says_so_and_fails(stage: str, tmp_path: Path) -> None:
     result = tmp_path / "bench.json"
@@ -49,3 +55,30 @@ def bench(stage: str, *more: str) -> subprocess.CompletedProcess[str]:
         timeout=LIMIT,
         check=False,
     )
+
+
+TICK = "INSERT INTO stock_prices VALUES (now(), $1, 'NYSE', $2, $3)"
+
+
+@pytest.mark.parametrize(
+    ("rows", "wrong"),
+    [
+        ([(0, 1), (1, 1), (0, 2)], []),
+        ([(0, 1), (0, 2)], ["1 missing"]),
+        ([(0, 1), (1, 1), (0, 2), (0, 2)], ["1 there twice"]),
+        ([(0, 2), (1, 1), (0, 1)], ["1 out of order"]),
+        # Names and prices that are alike only when they are joined.
+        ([(1, 11), (11, 1), (11, 2)], []),
+    ],
+)
+async def test_the_table_is_judged(
+    postgres: Database, rows: list[tuple[int, int]], wrong: list[str]
+) -> None:
+    values = [
+        (stock_name(stock), Decimal(price(number)), place)
+        for place, (stock, number) in enumerate(rows)
+    ]
+    await postgres.connection.executemany(TICK, values)
+    found = await postgres.connection.fetchrow(JUDGE)
+    assert found
+    assert verdict(found, 3) == wrong

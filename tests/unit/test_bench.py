@@ -10,6 +10,7 @@ from bench import report
 from bench.load import stock_name
 from bench.numbers import Numbers, said
 from bench.report import Report
+from bench.steps import Step, highest
 
 A, B = stock_name(0), stock_name(1)
 ALL = [(A, 1), (B, 1), (A, 2), (B, 2), (A, 3)]
@@ -61,3 +62,28 @@ def test_a_stage_replaces_its_own_record_and_no_others(tmp_path: Path) -> None:
         "bridge": {"conditions": {"cores": 2}, "figures": {"rate": [3.0]}},
         "writer": {"conditions": {"cores": 2}, "figures": {"rate": [2.0]}},
     }
+
+
+@pytest.mark.parametrize(
+    ("limit", "near", "found", "tried"),
+    [
+        (25, 0, 20, [10, 20, 30]),
+        (99, 0, 40, [10, 20, 30, 40]),
+        (25, 20, 20, [20, 30]),
+        (25, 35, 20, [30, 20]),
+        (15, 40, 10, [40, 30, 20, 10]),
+        (5, 0, 0, [10]),
+        (5, 20, 0, [20, 10]),
+    ],
+)
+def test_the_highest_rate_is_looked_for_from_the_last_ones_place(
+    limit: int, near: int, found: int, tried: list[int]
+) -> None:
+    measured = []
+
+    def measure(rate: int) -> Step:
+        measured.append(rate)
+        return Step(rate, rate <= limit, {})
+
+    assert highest([10, 20, 30, 40], measure, near).sustained == found
+    assert measured == tried
