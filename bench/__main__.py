@@ -52,7 +52,7 @@ def _arguments(modules: dict[str, ModuleType]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     stages = f"default: {', '.join(STAGES)}"
-    parser.add_argument("names", nargs="*", metavar="BENCH", choices=[*modules, []], help=stages)
+    parser.add_argument("names", nargs="*", metavar="BENCH", help=stages)
     plan = inspect.signature(Plan).parameters
     parser.add_argument("--runs", type=int, default=plan["runs"].default)
     parser.add_argument("--rate", type=int, help="messages a second; default: step up")
@@ -63,7 +63,10 @@ def _arguments(modules: dict[str, ModuleType]) -> argparse.Namespace:
     parser.add_argument("--leave-out", type=int, metavar="N", help=out)
     text = f"merge the stages' figures into this file, such as {RESULT.relative_to(ROOT)}"
     parser.add_argument("--result", type=Path, metavar="PATH", help=text)
-    return parser.parse_args()
+    given = parser.parse_args()
+    if unknown := set(given.names) - modules.keys():
+        parser.error(f"no such bench: {', '.join(sorted(unknown))}")
+    return given
 
 
 if __name__ == "__main__":

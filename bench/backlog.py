@@ -15,6 +15,8 @@ from pipeline.stream import Entry
 RATE = 100_000  # messages a second by which it is filled
 STOCKS = 600
 LIMIT = 300.0
+LOOK_EVERY = 0.005
+QUIET = 2.0  # seconds without another entry: no more are coming
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,7 @@ def fill(system: System, load: Load) -> None:
     sys.stderr.write(f"filling: {load.count:,} entries\n")
     system.serve("bridge")
     system.wait_for("bridge", "lease.taken")
-    published = system.publish(load)["published"]
-    with client(system) as asked:
-        wait_until(lambda: has_added(asked, published), "all is in the stream", LIMIT)
+    settle(system, system.publish(load)["published"])
     system.end("bridge")
 
 
@@ -76,19 +76,36 @@ def entries(redis_url: str, count: int = 10_000) -> Iterator[list[Entry]]:
 
 def is_done(asked: redis.Redis, *services: str) -> bool:
     """Whether each group has been given all, and has acknowledged it."""
-    groups = {each["name"].decode(): each for each in asked.xinfo_groups("ticks")}
+    groups = (
+        {each["name"].decode(): each for each in asked.xinfo_groups("ticks")} if services else {}
+    )
     found = [groups.get(service) for service in services]
     return all(each and each["lag"] == 0 and each["pending"] == 0 for each in found)
 
 
-def has_added(asked: redis.Redis, count: float) -> bool:
-    """Whether so many entries were ever appended, trimmed ones too."""
-    return bool(asked.xinfo_stream("ticks")["entries-added"] >= count)
+def settle(system: System, count: float, *services: str) -> float:
+    """Seconds until all is in the stream, or no more is coming, and each group is done with it."""
+    began = grown_at = time.monotonic()
+    added = 0
+    with client(system) as asked:
+        while True:
+            now = time.monotonic()
+            if (total := _added(asked)) > added:
+                added, grown_at = total, now
+            over = added >= count or now > grown_at + QUIET
+            if over and is_done(asked, *services):
+                return now - began
+            if now > grown_at + LIMIT:
+                raise TimeoutError(f"{' and '.join(services)}: not done after {LIMIT:g} s")
+            time.sleep(LOOK_EVERY)
 
 
-def is_through(asked: redis.Redis, count: float, *services: str) -> bool:
-    """Whether so many entries were appended, and each group is done with them."""
-    return has_added(asked, count) and is_done(asked, *services)
+def _added(asked: redis.Redis) -> int:
+    """How many entries were ever appended, trimmed ones too."""
+    try:
+        return int(asked.xinfo_stream("ticks")["entries-added"])
+    except redis.ResponseError:  # there is none yet
+        return 0
 
 
 def client(system: System) -> redis.Redis:

@@ -1,14 +1,14 @@
-"""forwarder: a backlog to a browser, ticks a second, against prepared requests; and latency"""
+"""Forwarder: how fast it publishes a backlog, against prepared requests; and its latency"""
 
 import sys
 from typing import Any
 
-from bench.backlog import LIMIT, STOCKS, client, drain, fill, is_through, load_of
+from bench.backlog import STOCKS, client, drain, fill, load_of, settle
 from bench.load import Load
 from bench.numbers import said
 from bench.plan import Plan
 from bench.report import Report
-from bench.system import System, wait_until
+from bench.system import System
 from local.instance import LOOPBACK
 
 BROWSER, POSTING = "bench.browser", "bench.posting"
@@ -97,9 +97,7 @@ def _latency(system: System, load: Load, report: Report) -> dict[str, float]:
         system.serve(service)
     system.wait_for("bridge", "lease.taken")
     system.wait_for("forwarder", "stream.group_created")
-    published = system.publish(load)["published"]
-    with client(system) as asked:
-        wait_until(lambda: is_through(asked, published, "forwarder"), "all is published", LIMIT)
+    settle(system, system.publish(load)["published"], "forwarder")
     found = close_browser(system)
     for service in ("forwarder", "bridge"):
         system.end(service)

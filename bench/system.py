@@ -21,7 +21,7 @@ from local.instance import LOOPBACK, ROOT, Instance
 from local.privileges import unprivileged
 from local.servers import command, prepare
 
-LIMIT = 60.0  # seconds for a start or an end
+LIMIT = 120.0  # seconds for a start, or an end: a browser reads then what it got
 LOOK_EVERY = 0.01
 PORTS = 7  # of an instance
 SERVICES = ("bridge", "forwarder", "writer", "api")

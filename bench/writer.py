@@ -1,4 +1,4 @@
-"""writer: a backlog into the table, rows a second, against plain COPY of the same rows"""
+"""Writer: how fast it stores a backlog, against plain COPY of the same rows"""
 
 import sys
 
