@@ -24,7 +24,9 @@ def run(plan: Plan) -> Report:
         fill(system, load)
         for number in range(plan.runs):
             sys.stderr.write(f"forwarder, run {number + 1} of {plan.runs}\n")
-            report.add(_drained(system, load, report) | _posted(system))
+            figures = _drained(system, load, report) | _posted(system)
+            share = figures["messages/s"] / figures["prepared: ticks/s"]
+            report.add(figures | {"of the prepared requests' rate": share})
         for number in range(plan.runs):
             sys.stderr.write(f"latency, run {number + 1} of {plan.runs}\n")
             for name, rate in MARKETS.items():
