@@ -1,46 +1,72 @@
-"""bench: a running system, or a server of its own → one table a question; see `--help`"""
+"""bench: servers and services of its own → one table a question; see `--help`"""
 
 import argparse
 import asyncio
 import importlib
+import inspect
 import sys
+from pathlib import Path
+from types import ModuleType
 
 import uvloop
 
+from bench import report
 from bench.plan import Plan
-from bench.target import Target
+from local.instance import ROOT
 
-# Modules of this package: a title as docstring, and `async run(plan)` → Markdown.
-OF_THE_SYSTEM = ("path",)  # what `make local` has started
-BY_THEMSELVES = ("postgres", "history", "candles", "durability")
-BENCHES = (*OF_THE_SYSTEM, *BY_THEMSELVES)
+# Modules of this package with a title as docstring. STAGES: `run(plan)` → Report. OTHERS: `async
+# run(plan)` → Markdown.
+STAGES = ("bridge", "writer", "forwarder", "path")
+OTHERS = ("postgres", "history", "candles", "durability")
+RESULT = ROOT / "docs" / "bench.json"
 
 
 def main() -> None:
-    modules = {name: importlib.import_module(f"bench.{name}") for name in BENCHES}
+    modules = {name: importlib.import_module(f"bench.{name}") for name in (*STAGES, *OTHERS)}
+    given = _arguments(modules)
+    plan = Plan(given.runs, given.rate, given.seconds, given.entries, given.leave_out)
+    faults = []
+    for name in given.names or STAGES:
+        sys.stderr.write(f"{name}: measuring\n")
+        if name in STAGES:
+            conditions = report.conditions()
+            measured = modules[name].run(plan)
+            text = f"{measured.table()}\n\n{report.told(conditions)}"
+            faults += measured.faults
+            if given.result and not measured.faults:
+                report.merge(given.result, name, conditions, measured)
+        else:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                text = runner.run(modules[name].run(plan))
+        sys.stdout.write(f"## {modules[name].__doc__}\n\n{text}\n\n")
+        sys.stdout.flush()
+    sys.exit(1 if faults else 0)
+
+
+def _arguments(modules: dict[str, ModuleType]) -> argparse.Namespace:
     titles = "\n".join(f"  {name:<10} {module.__doc__}" for name, module in modules.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measures the system that `make local` has started, or a server of its own.",
-        epilog=f"benches:\n{titles}",
+        description="Measures each stage of the path alone, then all of it, on servers of its own.",
+        epilog=f"benches:\n{titles}\n\nExit code 1: something was lost, twice, or out of order.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="BENCH", help="default: all of them")
-    parser.add_argument("--http-port", type=int, help="default: HTTP_PORT, else 8080")
-    parser.add_argument("--rate", type=float, default=5000, help="messages a second")
-    parser.add_argument("--seconds", type=float, default=30)
+    stages = f"default: {', '.join(STAGES)}"
+    parser.add_argument("names", nargs="*", metavar="BENCH", help=stages)
+    plan = inspect.signature(Plan).parameters
+    parser.add_argument("--runs", type=int, default=plan["runs"].default)
+    parser.add_argument("--rate", type=int, help="messages a second; default: step up")
+    parser.add_argument("--seconds", type=float, help="of load at a rate; default: the stage's own")
+    entries = "of a backlog (default: %(default)s)"
+    parser.add_argument("--entries", type=int, default=plan["entries"].default, help=entries)
+    out = "don't publish the Nth message, to see that it is missed"
+    parser.add_argument("--leave-out", type=int, metavar="N", help=out)
+    text = f"merge the stages' figures into this file, such as {RESULT.relative_to(ROOT)}"
+    parser.add_argument("--result", type=Path, metavar="PATH", help=text)
     given = parser.parse_args()
-    if unknown := set(given.names) - set(BENCHES):
+    if unknown := set(given.names) - modules.keys():
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
-    plan = Plan(Target.from_environment(given.http_port), given.rate, given.seconds)
-    names = given.names or BENCHES
-    if set(names) & set(OF_THE_SYSTEM) and not plan.target.answers():
-        parser.error(f"nothing answers at {plan.target.http_url}; start it: make local")
-    for name in names:
-        sys.stderr.write(f"{name}: measuring\n")
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            tables = runner.run(modules[name].run(plan))
-        sys.stdout.write(f"## {modules[name].__doc__}\n\n{tables}\n\n")
+    return given
 
 
 if __name__ == "__main__":

@@ -1,37 +1,25 @@
-"""CPU seconds of the local system's processes, each with its children, by the kernel's count."""
+"""CPU seconds of processes, each with its children, and their memory, by the kernel's count."""
 
 import os
-import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
-
-from bench.target import Target
-from local.instance import ROOT
-
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-USER, CHILDREN_SYSTEM = (
-    11,
-    15,
-)  # fields of /proc/PID/stat after the name: user, system, both of dead children
+# Fields of /proc/PID/stat after the name: user, system, both of dead children.
+USER, CHILDREN_SYSTEM = 11, 15
 PARENT = 1
 
 
-def seconds(target: Target) -> dict[str, float]:
-    """By name; empty when the system isn't run by process-compose here."""
-    asked = subprocess.run(
-        [sys.executable, "-m", "local", "ctl", "process", "list", "-o", "json"],
-        cwd=ROOT,
-        env=os.environ | {"HTTP_PORT": str(target.http_port)},
-        capture_output=True,
-        check=False,
-    )
-    if asked.returncode != 0:
-        return {}
-    running = [entry for entry in orjson.loads(asked.stdout) if entry["status"] == "Running"]
+def seconds(pids: Mapping[str, int]) -> dict[str, float]:
+    """By name."""
     stats = _stats()
-    return {entry["name"].removesuffix("-0"): _of_tree(entry["pid"], stats) for entry in running}
+    return {name: _of_tree(pid, stats) for name, pid in pids.items()}
+
+
+def peak_mb(pid: int) -> float:
+    """The most memory that the process itself ever had."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def _of_tree(pid: int, stats: dict[int, list[str]]) -> float:

@@ -1,5 +1,6 @@
 """Database: a PostgreSQL of the bench's own, with the settings that are tried."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -9,7 +10,10 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote
+
+import asyncpg
 
 from local.instance import LOOPBACK, ROOT, Instance
 from local.postgres import SETTINGS, command, initialise, program, variable
@@ -21,16 +25,20 @@ LOOK_EVERY = 0.01
 
 
 class Database:
-    """Its settings are PostgreSQL's own, but for those that are given."""
+    """The PostgreSQL of an instance; the first to use the instance's folder, which it empties."""
 
-    def __init__(self, name: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def tried(cls, name: str, settings: Mapping[str, str]) -> Self:
+        """PostgreSQL's own settings, but for those that are given."""
         given = {variable(each): settings.get(each, "") for each in SETTINGS}
         with socket.create_server((LOOPBACK, 0)) as free:
             port = free.getsockname()[1]
         offset = Instance(ROOT, 0, FOLDER).postgres_port
-        variables = {**os.environ, **given}
-        self._instance = Instance(ROOT, port - offset, FOLDER / name, variables)
-        self._process: subprocess.Popen[bytes] | None = None
+        return cls(Instance(ROOT, port - offset, FOLDER / name, {**os.environ, **given}))
 
     def create(self) -> None:
         """From nothing, with our tables and roles."""
@@ -71,6 +79,23 @@ class Database:
 
     def dsn(self, role: str) -> str:
         return self._instance.postgres_dsn(role)
+
+    @property
+    def pid(self) -> int:
+        assert self._process, "it doesn't run"  # noqa: S101  # the caller started it
+        return self._process.pid
+
+    def ask(self, query: str) -> list[asyncpg.Record]:
+        """As the owner, from outside of any event loop."""
+
+        async def answer() -> list[asyncpg.Record]:
+            owner = await asyncpg.connect(self.owner_dsn)
+            try:
+                return await owner.fetch(query)
+            finally:
+                await owner.close()
+
+        return asyncio.run(answer())
 
     def start(self) -> float:
         """Return when it answers; how many seconds that took."""

@@ -45,7 +45,7 @@ FROM generate_series(0, $4::int - 1) AS n
 
 async def run(_: Plan) -> str:
     """On a server of its own, in this folder; what runs beside it is in the figures too."""
-    database = Database("history", ours())
+    database = Database.tried("history", ours())
     try:
         sys.stderr.write("filling: a year of candles, and ticks\n")
         await asyncio.to_thread(database.create)

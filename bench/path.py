@@ -1,101 +1,128 @@
-"""Where time goes: from the receipt of a tick to the stream, to a browser, to a committed row"""
+"""The whole path, the api asked 50 times a second: the highest rate that all of it sustains"""
 
-import asyncio
 import sys
-import time
-from asyncio.subprocess import PIPE
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
-import orjson
-
-from bench import cpu
+from bench.backlog import STOCKS, client, settle
+from bench.bridge import LATEST, STATS, admitted, latencies
+from bench.forwarder import close_browser, open_browser, watched
+from bench.load import Load
 from bench.plan import Plan
-from bench.probes import Ages, watch_feed, watch_stream, watch_table
+from bench.report import Report
+from bench.steps import Step, highest
+from bench.system import System
+from bench.writer import EMPTY, judged
 
-PROBES = {"in the stream": watch_stream, "in the browser": watch_feed, "committed": watch_table}
-STOCKS = 6
-COMMIT_LIMIT = 30.0  # a flush interval, and a writer that is behind
-LOOK_EVERY = 0.1
-PERCENTILES = (50, 95, 99)
-
-
-async def run(plan: Plan) -> str:
-    """Put a load on the system and watch it at three places; Markdown."""
-    ages: dict[str, Ages] = {name: [] for name in PROBES}
-    watching = [
-        asyncio.ensure_future(probe(plan.target, ages[name])) for name, probe in PROBES.items()
-    ]
-    before = cpu.seconds(plan.target)
-    report = await _load(plan)
-    await _settle(ages["committed"], int(report["published"]) // STOCKS)
-    after = cpu.seconds(plan.target)
-    for task in watching:
-        task.cancel()
-    faults = await asyncio.gather(*watching, return_exceptions=True)
-    for fault in faults:
-        if isinstance(fault, Exception):
-            raise fault
-    rates = f"{report['rate']:,.0f} a second, asked for {plan.rate:,.0f}"
-    summary = f"{report['published']:,.0f} messages in {report['seconds']:.1f} s ({rates})"
-    tables = [*_ages_table(ages), "", *_cpu_table(before, after, report["published"])]
-    return "\n".join([summary, "", *tables])
+RATES = (20_000, 50_000, 80_000, 100_000, 120_000, 140_000)
+SECONDS = 10.0
+ASKING, ASKED_A_SECOND = "bench.asking", 50
+SERVICES = ("api", "bridge", "forwarder", "writer")
+GROUPS = ("forwarder", "writer")
+CAUGHT_UP_IN = 8.0  # seconds: the writer's flush interval, and what a flush may take
 
 
-async def _load(plan: Plan) -> Mapping[str, float]:
-    """In a process of its own, so that it and the probes don't wait for each other."""
-    options = {"rate": plan.rate, "seconds": plan.seconds, "stocks": STOCKS}
-    line = [f"--{name}={value}" for name, value in options.items()]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bench.load",
-        *line,
-        f"--redis-url={plan.target.redis_url}",
-        stdout=PIPE,
-    )
-    output, _ = await process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError("the load generator failed; its own words are above")
-    report: Mapping[str, float] = orjson.loads(output)
+def run(plan: Plan) -> Report:
+    """On a system of its own for each run."""
+    report, near = Report(), 0
+    rates = (plan.rate,) if plan.rate else RATES
+    for number in range(plan.runs):
+        sys.stderr.write(f"path, run {number + 1} of {plan.runs}\n")
+        with System("path", "redis", "postgres", "centrifugo", "nginx") as system:
+            best = highest(rates, partial(_step, system, plan, report), near)
+        near = best.sustained
+        report.add({"sustained, messages/s": best.sustained} | best.figures)
     return report
 
 
-async def _settle(committed: Ages, rows: int) -> None:
-    """Wait for the last flush."""
-    deadline = time.monotonic() + COMMIT_LIMIT
-    while len(committed) < rows:
-        if time.monotonic() > deadline:
-            sys.stderr.write(f"only {len(committed):,} of {rows:,} rows were committed in time\n")
-            return
-        await asyncio.sleep(LOOK_EVERY)
+def _step(system: System, plan: Plan, report: Report, rate: int) -> Step:
+    load = Load(rate, plan.seconds or SECONDS, STOCKS, left_out=plan.left_out)
+    _start(system, load)
+    before = system.cpu()
+    sent = system.publish(load)
+    during = system.cpu()
+    behind = settle(system, sent["published"], *GROUPS)
+    after = system.cpu()
+    figures = _costs(before, after, sent["cpu_seconds"], load.count)
+    figures |= _shares(before, during, sent)
+    figures |= {f"{name}, MB at most": system.peak_mb(name) for name in (*SERVICES, "redis")}
+    found, asking = _stop(system)
+    told = {name: system.said(name, "progress") for name in SERVICES}
+    figures |= _latencies(told, found, asking)
+    lost, wrong = admitted(told["bridge"]), judged(system, load.count)
+    if not lost:
+        report.miss(f"in the table at {rate:,}/s", *wrong)
+        watched(report, found)
+    sys.stderr.write(
+        f"  at {rate:,}/s: published {sent['rate']:,.0f}/s, all stored {behind:.1f} s later,"
+        f" {found['skipped']:,} not shown,"
+        f" api {asking['rate']:.0f}/s {asking['statuses']}\n"
+    )
+    late = sent["seconds"] > load.seconds + LATEST or behind > CAUGHT_UP_IN
+    return Step(rate, not (late or lost or found["skipped"] or wrong), figures)
 
 
-def _ages_table(ages: Mapping[str, Ages]) -> list[str]:
-    heads = [f"p{percentile}" for percentile in PERCENTILES]
-    lines = [
-        f"| from receipt, ms | {' | '.join(heads)} | max | ticks seen |",
-        f"|---|{'---:|' * (len(heads) + 2)}",
-    ]
-    for name, values in ages.items():
-        ordered = sorted(values)
-        cells = [f"{_percentile(ordered, each):.1f}" for each in (*PERCENTILES, 100)]
-        lines.append(f"| {name} | {' | '.join(cells)} | {len(ordered):,} |")
-    return lines
+def _start(system: System, load: Load) -> None:
+    """On an empty stream and an empty table."""
+    system.database.ask(EMPTY)
+    with client(system) as asked:
+        asked.flushall()
+    for service in SERVICES:
+        system.serve(service)
+    system.wait_for("bridge", "lease.taken")
+    for group in GROUPS:
+        system.wait_for(group, "stream.group_created")
+    system.wait_well("api")
+    open_browser(system, load, system.instance.http_port)
+    system.serve(ASKING, load.stocks, ASKED_A_SECOND)
+    system.wait_for(ASKING, "ready")
 
 
-def _percentile(ordered: Ages, percentile: int) -> float:
-    if not ordered:
-        return float("nan")
-    return ordered[min(len(ordered) - 1, len(ordered) * percentile // 100)]
+def _stop(system: System) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the browser saw, and how the api answered."""
+    found = close_browser(system)
+    system.end(ASKING)
+    (asking,) = system.said(ASKING, "asked")
+    for service in SERVICES:
+        system.end(service)
+    return found, asking
 
 
-def _cpu_table(
-    before: Mapping[str, float], after: Mapping[str, float], messages: float
-) -> list[str]:
-    if not before:
-        return ["CPU: not measured, the system isn't run by `python3 -m local` on this port"]
-    lines = ["| process | CPU s | µs a message |", "|---|---:|---:|"]
-    for name, seconds in after.items():
-        used = seconds - before.get(name, 0.0)
-        lines.append(f"| {name} | {used:.2f} | {used / messages * 1e6:.1f} |")
-    return lines
+def _latencies(
+    told: Mapping[str, list[dict[str, Any]]], found: dict[str, Any], asking: dict[str, Any]
+) -> dict[str, float]:
+    """Milliseconds from the bridge's receipt, and from the api's question."""
+    places = {
+        "in the stream": latencies(told["bridge"]),
+        "in the browser": found["ages"],
+        "in the table": latencies(told["writer"]),
+        "api's answer": {stat: asking[stat] for stat in STATS if stat in asking},
+    }
+    return {f"{place}, ms: {k}": ms for place, stats in places.items() for k, ms in stats.items()}
+
+
+def _costs(
+    before: Mapping[str, float], after: Mapping[str, float], generator: float, count: int
+) -> dict[str, float]:
+    """µs of each process a message, what was done after the last one was published too."""
+    used = {name: after[name] - before[name] for name in after} | {"generator": generator}
+    used["all of them"] = sum(used.values())
+    return {f"{_short(name)}, µs a message": cpu / count * 1e6 for name, cpu in used.items()}
+
+
+def _shares(
+    before: Mapping[str, float], during: Mapping[str, float], sent: Mapping[str, float]
+) -> dict[str, float]:
+    """While it was published: whoever is near 100 is the bottleneck, or all of them together."""
+    used = {name: during[name] - before[name] for name in during}
+    used["generator"] = sent["cpu_seconds"]
+    shares = {_short(name): cpu / sent["seconds"] * 100 for name, cpu in used.items()}
+    busiest = max(shares, key=lambda name: shares[name])
+    said = f"{busiest} {shares[busiest]:.0f} %, all {sum(shares.values()):.0f} %"
+    sys.stderr.write(f"  of a core: {said}\n")
+    return {f"{name}, % of a core": share for name, share in shares.items()}
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]

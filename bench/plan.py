@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from bench.target import Target
-
 
 @dataclass(frozen=True)
 class Plan:
-    """Each bench takes from it what concerns it."""
+    """Each bench takes from it what concerns it; None is its own choice."""
 
-    target: Target
-    rate: float
-    seconds: float
+    runs: int = 3
+    rate: int | None = None  # messages a second; its own choice is to step up
+    seconds: float | None = None  # of load at one rate
+    entries: int = 1_000_000  # of a backlog
+    left_out: int | None = None  # a message that isn't sent, to see that it is missed

@@ -65,7 +65,7 @@ async def prepare() -> Ground:
     """With PostgreSQL's own settings; every trial begins with a copy of it."""
     begin_us = time.time_ns() // 1000 - (STORED + QUARTER) * MICROSECONDS
     stored = Market(begin_us, STORED)
-    database = Database(GROUND, {})
+    database = Database.tried(GROUND, {})
     await asyncio.to_thread(database.create)
     await asyncio.to_thread(database.start)
     await _store(database, stored)
@@ -77,7 +77,7 @@ async def prepare() -> Ground:
 
 async def write(ground: Ground, settings: Mapping[str, str]) -> tuple[float, ...]:
     """In the order of WRITING."""
-    database = Database("trial", settings)
+    database = Database.tried("trial", settings)
     await asyncio.to_thread(database.copy, ground.database)
     try:
         await asyncio.to_thread(database.start)
@@ -103,7 +103,7 @@ async def read(settings: Mapping[str, str]) -> tuple[float, ...]:
 
     As Grafana would ask; the api tells the planner what to do, and no setting here changes that.
     """
-    database = Database(GROUND, settings)
+    database = Database.tried(GROUND, settings)
     warm, cold = [], []
     for _repeat in range(REPEATS):
         database.forget()

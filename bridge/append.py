@@ -6,7 +6,8 @@ from functools import partial
 from time import monotonic
 
 from bridge.backlog import Backlog, Hole
-from bridge.channels import Gap, Subscription
+from bridge.channels import Subscription
+from bridge.gaps import Gap, Gaps
 from bridge.ids import id_us
 from bridge.lease import Lease
 from bridge.lineup import LineUp
@@ -39,9 +40,9 @@ class Appender:
         self._again: deque[Batch] = deque()  # of the ring: what the stream lost
         self._number = 0  # of calls that append
         self._called_at = self._trimmed_at = 0.0
-        self._gaps: list[Gap] = []  # said, not yet kept in Redis
-        counters = ("appended", "refused", "trimmed", "calls", "gaps", "gap_seconds")
-        self._counts: dict[str, float] = dict.fromkeys((*counters, "lease_changes"), 0)
+        self._gaps = Gaps()
+        counters = ("appended", "refused", "trimmed", "calls", "lease_changes")
+        self._counts = dict.fromkeys(counters, 0)
         self._seconds = Distribution()  # of one call that appends
         self._ages = Ages()  # from receipt to the word that it is in the stream
 
@@ -51,6 +52,7 @@ class Appender:
         return {
             "received": backlog.received,
             **self._counts,
+            **self._gaps.counts,
             "dropped": backlog.dropped,
             "overrun": self._overrun.metrics(),
             "waiting": backlog.length + len(self.line_up.in_flight.ids),
@@ -65,14 +67,6 @@ class Appender:
     @property
     def _done(self) -> bool:
         return self._backlog.closed and not self._backlog.length and not self._in_hand
-
-    def note_gap(self, gap: Gap) -> None:
-        """Say that a time without a subscription is over, and keep it for the status page."""
-        after = self.line_up.last.decode()  # the entry; times are a matter of clocks
-        emit("bridge.gap", after=after, **gap._asdict(), seconds=gap.seconds)
-        self._counts["gaps"] += 1
-        self._counts["gap_seconds"] += gap.seconds
-        self._gaps.append(gap)
 
     async def run(self, give_up: asyncio.Event) -> None:
         """Append until the backlog is closed and empty, or until `give_up`."""
@@ -116,7 +110,7 @@ class Appender:
                 since_us = subscription.since_us
                 # An id ahead of the clock can't say since when nobody listened: at least we didn't.
                 from_us = last_us if last_us < since_us else subscription.without_us
-                self.note_gap(Gap(from_us, since_us, "start"))
+                self._gaps.note(Gap(from_us, since_us, "start"), self.line_up.last)
             return discarded
         discarded = self.line_up.guess(await self._script.tail(TAIL), reply.last_id)
         if waiting and last_us and not discarded:
@@ -182,7 +176,7 @@ class Appender:
         self._backlog.pass_hole()
         self.line_up.new_epoch()
         if hole.from_us:
-            self.note_gap(Gap(hole.from_us, hole.to_us, "reconnect"))
+            self._gaps.note(Gap(hole.from_us, hole.to_us, "reconnect"), self.line_up.last)
 
     def _holds(self, reply: Reply) -> bool:
         """Whether the stream was as expected and still ours; learns from the reply if not."""
@@ -247,7 +241,5 @@ class Appender:
         finally:
             self._overrun.say()
         self._trimmed_at = now
-        while self._gaps:
-            await self._script.record_gap(*self._gaps[0])
-            del self._gaps[0]
+        await self._gaps.keep(self._script)
         return True

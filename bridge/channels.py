@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 import hiredis
 
@@ -20,18 +20,6 @@ PING_EVERY = 3.0
 UNANSWERED_LIMIT = 3  # questions in a row; then the socket is dead, whatever the kernel thinks
 CONFIRM_TIMEOUT = 5.0
 LEAVE_LIMIT = 1.0
-
-
-class Gap(NamedTuple):
-    """A time without a subscription: what was published then, nobody can bring back."""
-
-    from_us: int
-    to_us: int
-    reason: str
-
-    @property
-    def seconds(self) -> float:
-        return (self.to_us - self.from_us) / 1e6
 
 
 def now_us() -> int:

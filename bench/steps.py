@@ -1,0 +1,36 @@
+"""Steps: the highest of several rates that is sustained."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rate, for some seconds."""
+
+    rate: int
+    is_sustained: bool
+    figures: dict[str, float]
+
+    @property
+    def sustained(self) -> int:
+        """0 if it wasn't: its figures are those of an overload."""
+        return self.rate if self.is_sustained else 0
+
+
+def highest(rates: Sequence[int], measure: Callable[[int], Step], near: int = 0) -> Step:
+    """Up until one isn't sustained, from the last rate that isn't above `near`; else down.
+
+    If none is sustained, it is the lowest.
+    """
+    begin = max(0, sum(rate <= near for rate in rates) - 1)
+    step = measure(rates[begin])
+    for rate in rates[begin + 1 :] if step.is_sustained else ():
+        if not (following := measure(rate)).is_sustained:
+            return step
+        step = following
+    for rate in reversed(rates[:begin]):
+        if step.is_sustained:
+            break
+        step = measure(rate)
+    return step
