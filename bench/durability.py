@@ -27,6 +27,7 @@ from pipeline.outage import Outage
 FOLDER = ROOT / ".run" / "bench"
 POLICIES = ("no", "everysec", "always")
 ROUNDS = 3
+RATE, SECONDS = 5000, 30.0  # if the plan says none
 KEPT = 200_000  # entries: it is trimmed as it is when readers follow
 TOKEN = b"bench"
 MESSAGES = tuple(b"STOCK-%d:%d.25" % (n % 6, n) for n in range(PIECE))
@@ -140,30 +141,31 @@ class Hand:
 
 async def run(plan: Plan) -> str:
     """Each round all of them, one after the other, so that they have the same neighbours."""
+    rate, seconds = plan.rate or RATE, plan.seconds or SECONDS
     rounds: dict[str, list[list[float]]] = {policy: [] for policy in POLICIES}
     for _round in range(ROUNDS):
         for policy in POLICIES:
-            rounds[policy].append(await _measure(policy, plan))
+            rounds[policy].append(await _measure(policy, rate, seconds))
             line = " | ".join(f"{value:,.3g}" for value in rounds[policy][-1])
             sys.stderr.write(f"{policy}: {line}\n")
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return (
-        f"Batches of {PIECE} as fast as Redis takes them, then {plan.rate:,.0f} messages a second; "
-        f"medians of {ROUNDS} rounds of {plan.seconds:g} s each.\n\n{_table(plan, rounds)}\n\n"
+        f"Batches of {PIECE} as fast as Redis takes them, then {rate:,.0f} messages a second; "
+        f"medians of {ROUNDS} rounds of {seconds:g} s each.\n\n{_table(rate, rounds)}\n\n"
         f"Lost: confirmed entries that a Redis lacked after SIGKILL in mid-load, in all rounds: "
         f"the machine lived. Load average at the end: {load}, this bench's own with it."
     )
 
 
-async def _measure(policy: str, plan: Plan) -> list[float]:
-    """Rows a second, p50 and p99 in ms; those at the plan's rate; what a kill lost."""
+async def _measure(policy: str, rate: float, seconds: float) -> list[float]:
+    """Rows a second, p50 and p99 in ms; those at that rate; what a kill lost."""
     server = Server(policy)
     server.remove()
     try:
         server.start()
         async with _hand(server.url) as hand:
-            rows, took = await _flood(hand, plan.seconds)
-            paced = await _paced(hand, plan)
+            rows, took = await _flood(hand, seconds)
+            paced = await _paced(hand, rate, seconds)
             lost = await _killed(server, hand)
     finally:
         server.remove()
@@ -188,11 +190,11 @@ async def _flood(hand: Hand, seconds: float) -> tuple[float, list[float]]:
     return (hand.confirmed - first) / (time.monotonic() - began), took
 
 
-async def _paced(hand: Hand, plan: Plan) -> list[float]:
+async def _paced(hand: Hand, rate: float, seconds: float) -> list[float]:
     """As the bridge does it: what came meanwhile goes together, a millisecond after the last."""
     began, first, took = time.monotonic(), hand.confirmed, list[float]()
-    while (passed := time.monotonic() - began) < plan.seconds:
-        due = int(passed * plan.rate) - (hand.confirmed - first)
+    while (passed := time.monotonic() - began) < seconds:
+        due = int(passed * rate) - (hand.confirmed - first)
         if due > 0:
             took.append(await hand.append(min(due, PIECE)))
         await hand.trim()
@@ -221,9 +223,9 @@ def _percentiles(took: list[float]) -> list[float]:
     return [in_order[len(in_order) * each // 100] * 1000 for each in PERCENTILES]
 
 
-def _table(plan: Plan, rounds: dict[str, list[list[float]]]) -> str:
+def _table(rate: float, rounds: dict[str, list[list[float]]]) -> str:
     heads = ["appendfsync", "rows/s", "p50", "p99"]
-    heads += [f"p50 at {plan.rate:,.0f}/s", "p99", "lost"]
+    heads += [f"p50 at {rate:,.0f}/s", "p99", "lost"]
     lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
     for policy, each in rounds.items():
         rows, *latencies, _ = map(statistics.median, zip(*each, strict=True))
