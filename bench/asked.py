@@ -85,6 +85,19 @@ class AskedApi:
 @asynccontextmanager
 async def beside_a_writer(database: Database) -> AsyncIterator[AskedApi]:
     """Its figures are complete when this ends."""
+    async with serving(database) as api:
+        writer = await _started("bench.storing", {"POSTGRES_DSN": database.dsn("writer")})
+        try:
+            yield api
+            stored, _ = await writer.communicate(b"")  # which closes its input
+            api.stored = orjson.loads(stored)
+        finally:
+            await _ended(writer)
+
+
+@asynccontextmanager
+async def serving(database: Database) -> AsyncIterator[AskedApi]:
+    """Nobody else is there; what it counted is complete when this ends."""
     with socket.create_server((LOOPBACK, 0)) as free:
         port = free.getsockname()[1]
     variables = {
@@ -93,7 +106,6 @@ async def beside_a_writer(database: Database) -> AsyncIterator[AskedApi]:
         "API_PORT": str(port),
     }
     process = await _started("api", variables, limit=LINE_LIMIT)
-    writer = await _started("bench.storing", {"POSTGRES_DSN": database.dsn("writer")})
     try:
         async with aiohttp.ClientSession(f"http://{LOOPBACK}:{port}") as http:
             api = AskedApi(process, http)
@@ -102,15 +114,16 @@ async def beside_a_writer(database: Database) -> AsyncIterator[AskedApi]:
                 while not await api.answers():  # noqa: ASYNC110  # another process's start
                     await asyncio.sleep(LOOK_EVERY)
             yield api
-        stored, _ = await writer.communicate(b"")  # which closes its input
-        api.stored = orjson.loads(stored)
         process.terminate()
         await listening
     finally:
-        for each in (process, writer):
-            if each.returncode is None:
-                each.kill()
-            await each.wait()
+        await _ended(process)
+
+
+async def _ended(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
 
 
 async def _started(module: str, variables: dict[str, str], limit: int = 1 << 16) -> Process:

@@ -6,8 +6,10 @@ import random
 import signal
 import sys
 import time
+from array import array
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -20,8 +22,16 @@ from bench.load import stock_name
 RANGE = timedelta(minutes=1)
 
 
-async def ask(http: aiohttp.ClientSession, stocks: int, took: list[float]) -> int:
-    """The status; what is asked is what a page and a script ask."""
+@dataclass
+class Asked:
+    """What came of it; an answer's milliseconds are all that is kept of it."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    took: "array[float]" = field(default_factory=lambda: array("d"))
+
+
+async def ask(http: aiohttp.ClientSession, stocks: int, asked: Asked) -> None:
+    """What a page and a script ask."""
     stock = stock_name(random.randrange(stocks))  # noqa: S311  # no secret
     start = rfc3339(datetime.now(UTC) - RANGE)
     what = random.choice(("latest", "average", "prices", "candles"))  # noqa: S311  # no secret
@@ -29,31 +39,25 @@ async def ask(http: aiohttp.ClientSession, stocks: int, took: list[float]) -> in
     began = time.perf_counter()
     async with http.get(f"/api/{what}/{stock}", params=query) as response:
         await response.read()
-    took.append((time.perf_counter() - began) * 1000)
-    return response.status
+    asked.took.append((time.perf_counter() - began) * 1000)
+    asked.statuses[str(response.status)] += 1
 
 
 async def main(url: str, stocks: int, rate: float) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    took: list[float] = []
-    asked: list[asyncio.Task[int]] = []
-    async with aiohttp.ClientSession(url) as http:
+    asked, count = Asked(), 0
+    async with aiohttp.ClientSession(url) as http, asyncio.TaskGroup() as tasks:
         say(event="ready")
         began = time.monotonic()
         while not stop.is_set():
-            asked.append(asyncio.create_task(ask(http, stocks, took)))
-            pause = began + len(asked) / rate - time.monotonic()
+            tasks.create_task(ask(http, stocks, asked))
+            count += 1
+            pause = began + count / rate - time.monotonic()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), max(0, pause))
-        statuses = await asyncio.gather(*asked)
     seconds = time.monotonic() - began
-    say(
-        event="asked",
-        rate=len(asked) / seconds,
-        statuses=Counter(map(str, statuses)),
-        **quantiles(took),
-    )
+    say(event="asked", rate=count / seconds, statuses=asked.statuses, **quantiles(asked.took))
 
 
 if __name__ == "__main__":

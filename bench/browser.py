@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -76,7 +76,7 @@ def report(frames: Frames, count: int, stocks: int) -> dict[str, Any]:
     }
 
 
-def quantiles(values: list[float]) -> dict[str, float]:
+def quantiles(values: Sequence[float]) -> dict[str, float]:
     """p50, p95, p99 and max; nothing of nothing."""
     ordered, last = sorted(values), len(values) - 1
     return {name: ordered[int(last * share)] for name, share in SHARES.items()} if values else {}

@@ -55,7 +55,7 @@ async def _pairs(
         for kept in (True, False) if number % 2 else (False, True):
             await owner.execute(SWITCH[kept])
             seconds = (2 * number + kept) * size / RATE  # each batch is of a time of its own
-            batch = _batch(now_us + int(seconds * MICROSECONDS), size)
+            batch = made_batch(now_us + int(seconds * MICROSECONDS), size)
             began = time.perf_counter()
             if refused := await store.save(batch):
                 raise RuntimeError(f"a row of the bench was refused: {refused[0]}")
@@ -65,7 +65,7 @@ async def _pairs(
     return taken
 
 
-def _batch(begin_us: int, size: int) -> list[Entry]:
+def made_batch(begin_us: int, size: int) -> list[Entry]:
     return [
         entry(begin_us + n * MICROSECONDS // RATE, n % STOCKS, 1 + n % 9973 / 100)
         for n in range(size)

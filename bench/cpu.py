@@ -1,4 +1,4 @@
-"""CPU seconds of processes, each with its children, and their memory, by the kernel's count."""
+"""CPU seconds and memory of processes, each with its children, by the kernel's count."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,14 @@ PARENT = 1
 def seconds(pids: Mapping[str, int]) -> dict[str, float]:
     """By name."""
     stats = _stats()
-    return {name: _of_tree(pid, stats) for name, pid in pids.items()}
+    used = {
+        pid: sum(int(field) for field in fields[USER:CHILDREN_SYSTEM])
+        for pid, fields in stats.items()
+    }
+    return {
+        name: sum(used[each] for each in _tree(pid, stats)) / TICKS_A_SECOND
+        for name, pid in pids.items()
+    }
 
 
 def peak_mb(pid: int) -> float:
@@ -22,12 +29,24 @@ def peak_mb(pid: int) -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def _of_tree(pid: int, stats: dict[int, list[str]]) -> float:
-    if pid not in stats:
+def own_mb(pids: Mapping[str, int]) -> dict[str, float]:
+    """By name: what each has in memory that is nobody else's and no file's."""
+    stats = _stats()
+    return {name: sum(map(_own_mb, _tree(pid, stats))) for name, pid in pids.items()}
+
+
+def _own_mb(pid: int) -> float:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        return int(status.partition("RssAnon:")[2].split()[0]) / 1024
+    except (OSError, IndexError):  # it has ended meanwhile
         return 0.0
-    ticks = sum(int(field) for field in stats[pid][USER:CHILDREN_SYSTEM])
+
+
+def _tree(pid: int, stats: dict[int, list[str]]) -> list[int]:
     children = [each for each, fields in stats.items() if int(fields[PARENT]) == pid]
-    return ticks / TICKS_A_SECOND + sum(_of_tree(child, stats) for child in children)
+    found = [each for child in children for each in _tree(child, stats)]
+    return [pid, *found] if pid in stats else found
 
 
 def _stats() -> dict[int, list[str]]:

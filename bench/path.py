@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -36,34 +37,58 @@ def run(plan: Plan) -> Report:
     return report
 
 
+@dataclass(frozen=True)
+class Passed:
+    """What became of a load; what is wrong with it in silence is in the report."""
+
+    figures: dict[str, float]
+    sent: dict[str, float]  # as bench.load says it
+    behind: float  # seconds from the last message to the last acknowledgement
+    skipped: int  # not shown, on purpose
+    is_complete: bool
+
+
 def _step(system: System, plan: Plan, report: Report, rate: int) -> Step:
     load = Load(rate, plan.seconds or SECONDS, STOCKS, left_out=plan.left_out)
-    _start(system, load)
+    start(system, load)
+    passed = pass_through(system, load, report)
+    late = passed.sent["seconds"] > load.seconds + LATEST or passed.behind > CAUGHT_UP_IN
+    sustained = passed.is_complete and not late and not passed.skipped
+    return Step(rate, sustained, passed.figures)
+
+
+def pass_through(system: System, load: Load, report: Report) -> Passed:
+    """By services that were started for it; they have ended when this returns."""
     before = system.cpu()
     sent = system.publish(load)
     during = system.cpu()
     behind = settle(system, sent["published"], *GROUPS)
-    after = system.cpu()
-    figures = _costs(before, after, sent["cpu_seconds"], load.count)
+    figures = costs(before, system.cpu(), sent["cpu_seconds"], load.count)
     figures |= _shares(before, during, sent)
     figures |= {f"{name}, MB at most": system.peak_mb(name) for name in (*SERVICES, "redis")}
-    found, asking = _stop(system)
-    told = {name: system.said(name, "progress") for name in SERVICES}
+    found = close_browser(system)
+    asking, told = stop(system)
     figures |= _latencies(told, found, asking)
     lost, wrong = admitted(told["bridge"]), judged(system, load.count)
     if not lost:
-        report.miss(f"in the table at {rate:,}/s", *wrong)
+        report.miss(f"in the table at {load.rate:,}/s", *wrong)
         watched(report, found)
     sys.stderr.write(
-        f"  at {rate:,}/s: published {sent['rate']:,.0f}/s, all stored {behind:.1f} s later,"
+        f"  at {load.rate:,}/s: published {sent['rate']:,.0f}/s, all stored {behind:.1f} s later,"
         f" {found['skipped']:,} not shown,"
         f" api {asking['rate']:.0f}/s {asking['statuses']}\n"
     )
-    late = sent["seconds"] > load.seconds + LATEST or behind > CAUGHT_UP_IN
-    return Step(rate, not (late or lost or found["skipped"] or wrong), figures)
+    return Passed(figures, sent, behind, found["skipped"], not (lost or wrong))
 
 
-def _start(system: System, load: Load) -> None:
+def start(system: System, load: Load) -> None:
+    """All of it, and a browser."""
+    serve(system)
+    open_browser(system, load, system.instance.http_port)
+    ask(system, load.stocks)
+
+
+def serve(system: System) -> None:
     """On an empty stream and an empty table."""
     system.database.ask(EMPTY)
     with client(system) as asked:
@@ -74,19 +99,20 @@ def _start(system: System, load: Load) -> None:
     for group in GROUPS:
         system.wait_for(group, "stream.group_created")
     system.wait_well("api")
-    open_browser(system, load, system.instance.http_port)
-    system.serve(ASKING, load.stocks, ASKED_A_SECOND)
+
+
+def ask(system: System, stocks: int) -> None:
+    system.serve(ASKING, stocks, ASKED_A_SECOND)
     system.wait_for(ASKING, "ready")
 
 
-def _stop(system: System) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the browser saw, and how the api answered."""
-    found = close_browser(system)
+def stop(system: System) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """How the api answered, and what each service said of itself."""
     system.end(ASKING)
     (asking,) = system.said(ASKING, "asked")
     for service in SERVICES:
         system.end(service)
-    return found, asking
+    return asking, {name: system.said(name, "progress") for name in SERVICES}
 
 
 def _latencies(
@@ -102,7 +128,7 @@ def _latencies(
     return {f"{place}, ms: {k}": ms for place, stats in places.items() for k, ms in stats.items()}
 
 
-def _costs(
+def costs(
     before: Mapping[str, float], after: Mapping[str, float], generator: float, count: int
 ) -> dict[str, float]:
     """µs of each process a message, what was done after the last one was published too."""

@@ -11,4 +11,5 @@ class Plan:
     rate: int | None = None  # messages a second; its own choice is to step up
     seconds: float | None = None  # of load at one rate
     entries: int = 1_000_000  # of a backlog
+    sizes: tuple[int, ...] | None = None  # of what grows
     left_out: int | None = None  # a message that isn't sent, to see that it is missed

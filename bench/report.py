@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -13,20 +14,28 @@ from typing import Any
 
 import orjson
 
+from bench.chart import Panel
 from local.go_tools import BIN
 from local.instance import ROOT, Instance
 from local.postgres import program
 from local.python_packages import wheel_file
 
+RECORD = ROOT / "docs" / "bench.json"
 PLAIN = 100  # from here on no decimals
+HEADS = ["min", "median", "max"]
 
 
 @dataclass
 class Report:
-    """Figures by name, one a run; a fault is a promise that was broken while measuring."""
+    """Figures by name, one a run; a fault is a promise that was broken while measuring.
 
+    If something grows, it is one of the figures, and there is one run for each of its sizes.
+    """
+
+    grows: str = ""
     figures: dict[str, list[float]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    charts: dict[str, str] = field(default_factory=dict)  # SVG by file name
 
     def add(self, figures: Mapping[str, float]) -> None:
         """Of one run; said at once, since the next takes its time."""
@@ -41,11 +50,24 @@ class Report:
             sys.stderr.write(f"  WRONG {where}: {each}\n")
 
     def table(self) -> str:
-        lines = ["| | min | median | max |", "|---|---:|---:|---:|"]
-        for name, values in self.figures.items():
-            cells = (min(values), statistics.median(values), max(values))
-            lines.append(f"| {name} | {' | '.join(map(_shown, cells))} |")
+        """A column for each size, or of all runs the least, the middle and the most."""
+        rows = {
+            name: values if self.grows else [min(values), statistics.median(values), max(values)]
+            for name, values in self.figures.items()
+        }
+        heads = [_shown(size) for size in rows.pop(self.grows)] if self.grows else HEADS
+        lines = [f"| {self.grows} | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
+        lines += [f"| {name} | {' | '.join(map(_shown, cells))} |" for name, cells in rows.items()]
         return "\n".join([*lines, *(f"\nWRONG {fault}" for fault in self.faults)])
+
+    def panel(self, title: str, unit: str, names: str) -> Panel:
+        """Over what grows: the figures whose names match; the pattern's group names the line."""
+        found = {
+            match[1]: list(zip(self.figures[self.grows], values, strict=True))
+            for name, values in self.figures.items()
+            if (match := re.fullmatch(names, name))
+        }
+        return Panel(title, self.grows, unit, found)
 
 
 def conditions() -> dict[str, Any]:
@@ -66,11 +88,13 @@ def conditions() -> dict[str, Any]:
 
 
 def merge(path: Path, stage: str, given: Mapping[str, Any], report: Report) -> None:
-    """A stage that is measured again replaces what was there of it."""
+    """What is measured again replaces what was there of it; its charts go beside the file."""
     record = dict(orjson.loads(path.read_bytes())) if path.exists() else {}
     record[stage] = {"conditions": given, "figures": report.figures}
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SORT_KEYS
     path.write_bytes(orjson.dumps(record, option=options))
+    for name, text in report.charts.items():
+        path.with_name(name).write_text(text)
 
 
 def _version(line: list[str]) -> str:

@@ -93,10 +93,11 @@ class System:
 
     def cpu(self) -> dict[str, float]:
         """Seconds of each process that runs, by name."""
-        pids = {name: process.pid for name, process in self._processes.items()}
-        if "postgres" in self._servers:
-            pids["postgres"] = self.database.pid
-        return cpu.seconds(pids)
+        return cpu.seconds(self._pids())
+
+    def own_mb(self) -> dict[str, float]:
+        """What each process that runs has for itself, by name."""
+        return cpu.own_mb(self._pids())
 
     def peak_mb(self, name: str) -> float:
         return cpu.peak_mb(self._processes[name].pid)
@@ -115,6 +116,12 @@ class System:
         )
         report: dict[str, float] = orjson.loads(done.stdout)
         return report
+
+    def _pids(self) -> dict[str, int]:
+        pids = {name: process.pid for name, process in self._processes.items()}
+        if "postgres" in self._servers:
+            pids["postgres"] = self.database.pid
+        return pids
 
     def _spawn(self, name: str, line: list[str], given: dict[str, str], folder: Path) -> None:
         with self._log(name).open("wb") as log:

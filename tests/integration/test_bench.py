@@ -18,12 +18,21 @@ STAGES = {
     "writer": ("--entries=1000",),
     "forwarder": ("--entries=1000", "--seconds=1"),
     "path": ("--rate=500", "--seconds=1"),
+    "growth_stocks": ("--sizes=6", "--rate=500", "--seconds=1"),
+    "growth_clients": ("--sizes=3", "--rate=500", "--seconds=1"),
+    "growth_backlog": ("--sizes=0,1000",),
+    "soak": ("--rate=500", "--seconds=5"),
+}
+CHARTS = {
+    "growth_stocks": "growth-stocks.svg",
+    "soak": "soak.svg",
 }
 LIMIT = 300  # seconds: a stage starts up to five servers and four services
 
 
 @pytest.mark.timeout(LIMIT)
-@pytest.mark.parametrize("stage", ["bridge", "path"])  # the path has in it all that the others have
+# The path has in it all that the other stages have.
+@pytest.mark.parametrize("stage", ["bridge", "path", "growth_stocks", "soak"])
 def test_a_stage_measures_what_is_complete(stage: str, tmp_path: Path) -> None:
     result = tmp_path / "bench.json"
     done = bench(stage, f"--result={result}")
@@ -34,6 +43,8 @@ def test_a_stage_measures_what_is_complete(stage: str, tmp_path: Path) -> None:
         assert len(values) == 1
         assert f"| {name} |" in done.stdout
     assert "bridge, µs a message" in recorded["figures"]
+    drawn = [path.name for path in tmp_path.glob("*.svg")]
+    assert drawn == [CHARTS[stage]] if stage in CHARTS else not drawn
 
 
 @pytest.mark.timeout(LIMIT)
