@@ -52,7 +52,7 @@ async def follow(url: str, frames: Frames) -> None:
 async def _read(socket: aiohttp.ClientWebSocketResponse, frames: Frames) -> None:
     async for message in socket:
         frames.append((time.time_ns() // 1000, message.data.encode()))
-        if message.data == "{}":  # Centrifugo asks whether we are still there
+        if "{}" in message.data.splitlines():  # Centrifugo asks whether we are still there
             await socket.send_str("{}")
 
 

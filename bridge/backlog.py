@@ -92,12 +92,12 @@ class Backlog:
         self.arrival.set()
 
     def take(self) -> tuple[list[Piece], bytes]:
-        """The oldest pieces, about `PIECE` messages, and the name of the marker behind them."""
+        """The oldest pieces, `PIECE` messages or some more, and the name of the marker behind."""
         taken: list[Piece] = []
         room, answered = PIECE, b""
         while self._items:
             item = self._items[0]
-            if isinstance(item, Hole) or (isinstance(item, Piece) and len(item.messages) > room):
+            if isinstance(item, Hole) or (isinstance(item, Piece) and room <= 0):
                 break
             self._items.popleft()
             if isinstance(item, Marker):
