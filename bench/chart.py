@@ -104,7 +104,7 @@ def _apart(ends: Mapping[str, float]) -> dict[str, float]:
     """Levels for the lines' names: beside their ends, but none on another."""
     names = sorted(ends, key=lambda name: ends[name])
     found: dict[str, float] = {}
-    above = TOP - GAP
+    above: float = TOP - GAP
     for number, name in enumerate(names):
         lowest = BOTTOM - (len(names) - 1 - number) * GAP
         above = found[name] = max(above + GAP, min(ends[name], lowest))

@@ -71,8 +71,9 @@ async def main(url: str, count: int) -> None:
     address, waiting = urlsplit(url), asyncio.Semaphore(0)
     clients = [Client(address.netloc, waiting.release) for _ in range(count)]
     async with asyncio.timeout(START_LIMIT):
-        for client in clients:
-            await loop.create_connection(lambda each=client: each, address.hostname, address.port)
+        one_by_one, (host, port) = iter(clients), (address.hostname or "", address.port or 80)
+        for _ in clients:
+            await loop.create_connection(one_by_one.__next__, host, port)
             await waiting.acquire()
     say(event="ready")
     await stopping.wait()

@@ -2,10 +2,11 @@
 
 import sys
 
+from bench.backlog import STOCKS
 from bench.chart import draw
 from bench.load import Load
 from bench.numbers import said
-from bench.path import STOCKS, pass_through, start
+from bench.path import pass_through, start
 from bench.plan import Plan
 from bench.report import Report
 from bench.system import System
