@@ -20,6 +20,7 @@ PING_EVERY = 3.0
 UNANSWERED_LIMIT = 3  # questions in a row; then the socket is dead, whatever the kernel thinks
 CONFIRM_TIMEOUT = 5.0
 LEAVE_LIMIT = 1.0
+NO_POSITION = ("LOADING", "WRONGTYPE")
 
 
 def now_us() -> int:
@@ -77,6 +78,8 @@ class ChannelConnection(Connection):
     def _note(self, item: object) -> None:
         if isinstance(item, list) and item[0] == b"length":
             self.position = dict(zip(item[::2], item[1::2], strict=True))[b"entries-added"]
+        elif isinstance(item, hiredis.ReplyError) and str(item).startswith(NO_POSITION):
+            self.position = -1  # while Redis loads its log one can subscribe, and not ask
         elif isinstance(item, hiredis.ReplyError) and "no such key" not in str(item):
             self.refused = str(item)
             self.answer.set()

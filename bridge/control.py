@@ -26,7 +26,7 @@ class Notice(NamedTuple):
         return self.ids.last if self.ids else self.before
 
     def encode(self) -> bytes:
-        head = b"notice %s %d %s %d %d %s %s " % self[:-1]
+        head = b"appended %s %d %s %d %d %s %s " % self[:-1]
         return head + self.ids.encode()
 
 
@@ -51,7 +51,7 @@ class Taken(NamedTuple):
 def parse(said: bytes) -> Notice | Marker | Taken | None:
     """None for what no bridge says."""
     match said.split(b" "):
-        case [b"notice", token, number, epoch, position, dropped, answered, before, ids]:
+        case [b"appended", token, number, epoch, position, dropped, answered, before, ids]:
             # What no bridge says must not end a subscription: all bridges hear it.
             listed = Ids.parse(ids)
             counts = (number, position, dropped)

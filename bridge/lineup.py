@@ -51,6 +51,8 @@ class LineUp:
                 self.backlog.insert(marker)
             case Taken(token) if token == self.token:
                 self.confirmed.set()
+            case None if said.startswith(b"notice "):  # of a release whose ids we can't read
+                self.aligned = False
 
     def _count(self, notice: Notice) -> None:
         if self.in_flight.ids:  # of a lease that is over: it belongs ahead of what they count

@@ -111,17 +111,18 @@ local function trim_cap(groups, names, cap, step)
   if gone <= 0 then return 0, {} end
   local begin = oldest_entry()
   redis.call('XTRIM', stream, 'MAXLEN', '=', length - gone)
+  -- From here on nothing may fail: what is gone is to be counted and said, whatever else is wrong.
   local kept, lost = oldest_entry(), {}
   for _, name in ipairs(names) do
     local group = groups[name]
     local unread, pending = cut_unread(group, gone, length, kept), cut_pending(group, gone, begin, kept)
     if group and unread > 0 then
       -- Redis goes on counting what is gone as still to be read; here it can be told.
-      redis.call('XGROUP', 'SETID', stream, name, field(group, 'last-delivered-id'),
-                 'ENTRIESREAD', added - (length - gone))
+      redis.pcall('XGROUP', 'SETID', stream, name, field(group, 'last-delivered-id'),
+                  'ENTRIESREAD', added - (length - gone))
     end
     if unread + pending > 0 then
-      redis.call('HINCRBY', overrun, name, unread + pending)
+      redis.pcall('HINCRBY', overrun, name, unread + pending)
       for _, each in ipairs({ name, unread, pending }) do lost[#lost + 1] = each end
     end
   end

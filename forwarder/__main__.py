@@ -11,7 +11,7 @@ from forwarder.centrifugo import Centrifugo
 from forwarder.feed import Feed
 from forwarder.settings import ForwarderSettings
 from pipeline.connections import connect, redis_outage
-from pipeline.lag import has_undelivered, read_lag
+from pipeline.lag import read_lag, undelivered
 from pipeline.letters_tool import LettersTool
 from pipeline.lifecycle import run
 from pipeline.outage import Outage
@@ -29,10 +29,11 @@ async def main(settings: ForwarderSettings, stop: asyncio.Event) -> None:
     async with connect(settings) as redis, Centrifugo(settings) as centrifugo:
 
         async def more_follow(count: int) -> bool:
-            if count < settings.batch:
-                return False
+            """A small batch may be one of our own backlog, with all the rest behind it."""
+            is_full = count >= settings.batch
             with suppress(ResponseError, KeyError), redis_outage():  # no group: nothing is to come
-                return await has_undelivered(redis, settings.stream, GROUP)
+                left = await undelivered(redis, settings.stream, GROUP)
+                return is_full if left is None else left > (0 if is_full else settings.batch)
             return False
 
         feed = Feed(centrifugo, settings.forwarder_max_lag, more_follow)

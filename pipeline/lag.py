@@ -1,4 +1,4 @@
-"""read_lag(), has_undelivered(): what a consumer group has still to do, asked of Redis."""
+"""read_lag(), undelivered(): what a consumer group has still to do, asked of Redis."""
 
 from time import time
 from typing import Any, TypedDict, cast
@@ -40,11 +40,11 @@ def age_s(entry_id: bytes) -> float:
     return max(0.0, round(time() - received_s(entry_id), 6))
 
 
-async def has_undelivered(redis: Redis, stream: str, group: str) -> bool:
-    """Whether there are entries that nobody of the group was given yet; raises as read_lag()."""
+async def undelivered(redis: Redis, stream: str, group: str) -> int | None:
+    """How many entries nobody of the group was given yet; None and raises as read_lag()."""
     groups: Any = await redis.xinfo_groups(stream)
-    _, unread = await _first_unread(redis, stream, group, groups)
-    return bool(unread)
+    found, unread = await _first_unread(redis, stream, group, groups)
+    return found["lag"] if unread else 0
 
 
 async def _first_unread(
