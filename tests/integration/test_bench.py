@@ -23,16 +23,13 @@ STAGES = {
     "growth_backlog": ("--sizes=0,1000",),
     "soak": ("--rate=500", "--seconds=5"),
 }
-CHARTS = {
-    "growth_stocks": "growth-stocks.svg",
-    "soak": "soak.svg",
-}
+CHARTS = {"soak": "soak.svg"}
 LIMIT = 300  # seconds: a stage starts up to five servers and four services
 
 
 @pytest.mark.timeout(LIMIT)
 # The path has in it all that the other stages have.
-@pytest.mark.parametrize("stage", ["bridge", "path", "growth_stocks", "soak"])
+@pytest.mark.parametrize("stage", ["bridge", "path", "soak"])
 def test_a_stage_measures_what_is_complete(stage: str, tmp_path: Path) -> None:
     result = tmp_path / "bench.json"
     done = bench(stage, f"--result={result}")
