@@ -2,29 +2,23 @@
 
 import asyncio
 import os
-import shutil
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bench.browser import quantiles
 from bench.plan import Plan
+from bench.system import System
 from bridge.append import PACE, TRIM_EVERY
 from bridge.backlog import PIECE, Backlog, Piece
 from bridge.lineup import LineUp
 from bridge.ring import Ring
 from bridge.script import Reply, StreamScript
 from bridge.settings import BridgeSettings
-from local.check import is_well
-from local.instance import LOOPBACK, ROOT, Instance
-from local.servers import command, prepare, unprivileged
 from pipeline.outage import Outage
 
-FOLDER = ROOT / ".run" / "bench"
 POLICIES = ("no", "everysec", "always")
 ROUNDS = 3
 RATE, SECONDS = 5000, 30.0  # if the plan says none
@@ -33,52 +27,7 @@ TOKEN = b"bench"
 MESSAGES = tuple(b"STOCK-%d:%d.25" % (n % 6, n) for n in range(PIECE))
 CHANNELS = (b"NYSE",) * PIECE
 SIZE = 20  # bytes of one, about
-PERCENTILES = (50, 99)
-START_LIMIT = 60.0
-
-
-class Server:
-    """A Redis with config/redis, but for this one setting."""
-
-    def __init__(self, policy: str) -> None:
-        with socket.create_server((LOOPBACK, 0)) as free:
-            port = free.getsockname()[1]
-        offset = Instance(ROOT, 0, FOLDER).redis_port
-        self._instance = Instance(ROOT, port - offset, FOLDER / f"appendfsync-{policy}")
-        self._policy = policy
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return self._instance.redis_url("operator")
-
-    def start(self) -> None:
-        """Return when it answers, with what is in its log."""
-        prepare(self._instance)
-        line = [*command("redis", self._instance), "--appendfsync", self._policy]
-        with (self._instance.data / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603  # our own command line
-                [*unprivileged(), *line],
-                cwd=ROOT,
-                env=self._instance.environment(),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        deadline = time.monotonic() + START_LIMIT
-        while not is_well("redis", str(self._instance.redis_port)):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Redis didn't start: see {log.name}")
-            time.sleep(PACE)
-
-    def kill(self) -> None:
-        if self._process:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-    def remove(self) -> None:
-        self.kill()
-        shutil.rmtree(self._instance.data, ignore_errors=True)
+PERCENTILES = ("p50", "p99")
 
 
 class Hand:
@@ -159,22 +108,18 @@ async def run(plan: Plan) -> str:
 
 async def _measure(policy: str, rate: float, seconds: float) -> list[float]:
     """Rows a second, p50 and p99 in ms; those at that rate; what a kill lost."""
-    server = Server(policy)
-    server.remove()
-    try:
-        server.start()
-        async with _hand(server.url) as hand:
+    with System("appendfsync") as system:
+        system.start("redis", "--appendfsync", policy)
+        async with _hand(system) as hand:
             rows, took = await _flood(hand, seconds)
             paced = await _paced(hand, rate, seconds)
-            lost = await _killed(server, hand)
-    finally:
-        server.remove()
+            lost = await _killed(system, policy, hand)
     return [rows, *_percentiles(took), *_percentiles(paced), lost]
 
 
 @asynccontextmanager
-async def _hand(url: str) -> AsyncIterator[Hand]:
-    hand = Hand(url)
+async def _hand(system: System) -> AsyncIterator[Hand]:
+    hand = Hand(system.instance.redis_url("operator"))
     try:
         await hand.take()
         yield hand
@@ -202,25 +147,25 @@ async def _paced(hand: Hand, rate: float, seconds: float) -> list[float]:
     return took
 
 
-async def _killed(server: Server, hand: Hand) -> float:
+async def _killed(system: System, policy: str, hand: Hand) -> float:
     """Confirmed entries that are gone when Redis is there again."""
-    killing = asyncio.get_running_loop().call_later(TRIM_EVERY, server.kill)
+    killing = asyncio.get_running_loop().call_later(TRIM_EVERY, system.kill, "redis")
     try:
         while True:
             await hand.append(PIECE)
             await asyncio.sleep(0)  # or the kill would have no turn
     except Outage:
         killing.cancel()
-    server.kill()
-    server.start()
-    async with _hand(server.url) as after:
+    system.kill("redis")
+    system.start("redis", "--appendfsync", policy)
+    async with _hand(system) as after:
         return max(0, hand.confirmed - after.confirmed)
 
 
 def _percentiles(took: list[float]) -> list[float]:
     """In ms."""
-    in_order = sorted(took)
-    return [in_order[len(in_order) * each // 100] * 1000 for each in PERCENTILES]
+    found = quantiles(took)
+    return [found[name] * 1000 for name in PERCENTILES]
 
 
 def _table(rate: float, rounds: dict[str, list[list[float]]]) -> str:

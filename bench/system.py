@@ -51,15 +51,14 @@ class System:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self._processes.values()):
-            process.kill()
-            process.wait()
+        for name in reversed(list(self._processes)):
+            self.kill(name)
         self.database.remove()  # and all of the folder
 
-    def start(self, server: str) -> None:
-        """redis, centrifugo or nginx; it answers when this returns."""
+    def start(self, server: str, *options: str) -> None:
+        """redis, centrifugo or nginx, with what it keeps; it answers when this returns."""
         given = self.instance.environment()
-        line = [*unprivileged(), *command(server, self.instance)]
+        line = [*unprivileged(), *command(server, self.instance), *options]
         # Centrifugo would read a .env that it finds beside it.
         self._spawn(server, line, given, self.instance.run_files)
         wait_until(lambda: self._well(server), f"{server} answers")
@@ -79,6 +78,12 @@ class System:
         code = process.wait(LIMIT)
         if name in SERVICES and code:
             raise RuntimeError(f"{name} ended with {code}:\n{self._log(name).read_text()[-2000:]}")
+
+    def kill(self, name: str) -> None:
+        """With no time for a last word, if it is still there."""
+        if process := self._processes.pop(name, None):
+            process.kill()
+            process.wait()
 
     def said(self, name: str, event: str) -> list[dict[str, Any]]:
         """All lines of that event since its latest start."""

@@ -79,13 +79,19 @@ async def test_a_bridge_that_takes_over_with_a_slow_clock_goes_on_above_the_othe
     assert not second.find("bridge.gap")
 
 
+async def ten_by_one_that_died(
+    service: StartService, redis: Any, redis_url: str, stream: str
+) -> None:
+    bridge = await start(service, redis_url, stream)
+    await publish(redis, stream, *numbered(0, 10))
+    await have_appended(redis, stream, 10)
+    bridge.kill()
+
+
 async def test_a_bridge_that_starts_with_a_clock_behind_the_ids_says_that_nobody_listened(
     service: StartService, redis: Any, redis_url: str, stream: str, clock: Clock
 ) -> None:
-    first = await start(service, redis_url, stream)
-    await publish(redis, stream, *numbered(0, 10))
-    await have_appended(redis, stream, 10)
-    first.kill()
+    await ten_by_one_that_died(service, redis, redis_url, stream)
     await publish(redis, stream, b"A:1000000")  # nobody hears this one
     clock.step(-HOUR)
     second = await start(service, redis_url, stream, **clock.environment)
@@ -102,10 +108,7 @@ async def test_a_bridge_that_starts_with_a_clock_behind_the_ids_says_that_nobody
 async def test_a_slow_clock_at_the_start_costs_no_price_that_is_the_last_one_again(
     service: StartService, redis: Any, redis_url: str, stream: str, clock: Clock
 ) -> None:
-    first = await start(service, redis_url, stream)
-    await publish(redis, stream, *numbered(0, 10))
-    await have_appended(redis, stream, 10)
-    first.kill()
+    await ten_by_one_that_died(service, redis, redis_url, stream)
     clock.step(-HOUR)
     second, heard = another(service, redis_url, stream, **clock.environment), 0
     while not second.find("lease.taken"):  # some of it is waiting when the lease is taken
