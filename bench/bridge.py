@@ -17,7 +17,7 @@ from bench.steps import Step, highest
 from bench.system import System
 from pipeline.stream import Entry
 
-RATES = (20_000, 60_000, 100_000, 150_000, 200_000, 250_000, 300_000)
+RATES = (20_000, 40_000, 60_000, 80_000, 100_000, 120_000, 150_000, 200_000, 250_000, 300_000)
 SECONDS = 5.0
 LATEST = 0.25  # seconds after the last message was due: if all isn't in the stream, a lag grows
 PIPELINE, PIPELINE_SECONDS = 500, 3.0
