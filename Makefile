@@ -24,6 +24,7 @@ lint: install-dev
 	$(python) -m ruff format --check
 	$(python) -m mypy
 	.run/venv/bin/lint-imports
+	$(python) -m tests.page_sources
 
 bench: install-dev
 	$(python) -m bench $(ARGS)

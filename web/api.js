@@ -7,9 +7,18 @@ let skew = 0;
 /** The server's time: ages must not depend on how wrong the viewer's clock is. */
 export const serverNow = () => Date.now() + skew;
 
+/**
+ * The answer's JSON. A failure is an Error whose message is to be shown.
+ * @param {string} path
+ * @param {Record<string, string | number | null>} query a null is left out
+ * @param {AbortSignal | null} signal
+ * @returns {Promise<any>} as the api's description says
+ */
 export async function getJson(path, query = {}, signal = null) {
   const limit = AbortSignal.timeout(TIMEOUT_MS);
-  const given = Object.entries(query).filter(([, value]) => value !== null);
+  const given = Object.entries(query).flatMap(([name, value]) =>
+    value === null ? [] : [[name, `${value}`]],
+  );
   const url = given.length ? `${path}?${new URLSearchParams(given)}` : path;
   let response;
   let body;
@@ -19,7 +28,8 @@ export async function getJson(path, query = {}, signal = null) {
     body = await response.text();
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Error(limit.aborted ? "The server took too long to answer." : "The server can't be reached.");
+    const words = limit.aborted ? "The server took too long to answer." : "The server can't be reached.";
+    throw new Error(words, { cause: error });
   }
   noteClock(response.headers.get("Date"));
   const answer = parse(body);
@@ -27,6 +37,7 @@ export async function getJson(path, query = {}, signal = null) {
   return answer;
 }
 
+/** @param {string} body */
 function parse(body) {
   try {
     return JSON.parse(body);
@@ -35,12 +46,17 @@ function parse(body) {
   }
 }
 
+/**
+ * @param {any} answer
+ * @param {number} status
+ */
 function problem(answer, status) {
   const said = answer?.detail ?? answer?.title;
   return typeof said === "string" && said ? said : `The server's answer can't be used (status ${status}).`;
 }
 
+/** @param {string | null} date the Date header */
 function noteClock(date) {
-  const difference = Date.parse(date) + 500 - Date.now();
+  const difference = Date.parse(date ?? "") + 500 - Date.now();
   if (Number.isFinite(difference)) skew = Math.abs(difference) > SAME_CLOCK_MS ? difference : 0;
 }

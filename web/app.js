@@ -5,6 +5,7 @@ import { setText } from "./cells.js";
 import { ageText, clockTime, countText, isStale } from "./format.js";
 import { History } from "./history.js";
 import { LiveFeed } from "./live.js";
+import { element } from "./page_elements.js";
 import { LiveTable } from "./table.js";
 import { Board } from "./ticks.js";
 
@@ -15,10 +16,9 @@ const STATES = {
   disconnected: "Disconnected",
 };
 
-const element = (id) => document.getElementById(id);
 const board = new Board();
 const history = new History();
-const table = new LiveTable(board, element("live-table"), (stock) => {
+const table = new LiveTable(board, element("live-table", HTMLTableElement), (stock) => {
   element("live-empty").hidden = true;
   history.suggest(stock);
 });
@@ -32,6 +32,7 @@ function showNotice() {
   setText(element("live-notice"), text);
 }
 
+/** @param {keyof typeof STATES} name */
 function showState(name) {
   element("state").dataset.state = name;
   setText(element("state"), STATES[name]);
@@ -64,12 +65,13 @@ const feed = new LiveFeed(board, {
   },
 });
 
+/** @param {() => unknown} step */
 async function go(step) {
   try {
     await step();
   } catch (error) {
     showState("disconnected");
-    trouble = `Live prices can't be shown: ${error.message}`;
+    trouble = `Live prices can't be shown: ${error instanceof Error ? error.message : error}`;
     showNotice();
   }
 }

@@ -2,10 +2,15 @@
 
 import { fraction } from "./format.js";
 
+/**
+ * @param {Node} node
+ * @param {string} text
+ */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** @param {string} name */
 export function span(name) {
   const node = document.createElement("span");
   node.className = name;
@@ -15,8 +20,12 @@ export function span(name) {
 /** Two spans, so that the numbers of a column stand point below point. */
 export const digitSpans = () => [span("whole"), span("fraction")];
 
-export function showDigits([whole, decimals], digits) {
+/**
+ * @param {ArrayLike<Node>} spans two, as digitSpans makes them
+ * @param {string} digits
+ */
+export function showDigits(spans, digits) {
   const tail = fraction(digits);
-  setText(whole, digits.slice(0, digits.length - tail.length));
-  setText(decimals, tail);
+  setText(spans[0], digits.slice(0, digits.length - tail.length));
+  setText(spans[1], tail);
 }

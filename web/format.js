@@ -8,32 +8,48 @@ const GROUPED = new Intl.NumberFormat("en-US");
 const STALE_MS = 10_000;
 
 // toPrecision rounds the number itself; Intl alone would round its shortest decimal form once more.
+/** @param {number} price */
 export const priceText = (price) => about(price) + DIGITS.format(Number(price.toPrecision(CERTAIN)));
+/** @param {number} count */
 export const countText = (count) => GROUPED.format(count);
 
-/** "≈" before what is rounded. */
+/**
+ * "≈" before what is rounded.
+ * @param {number} price
+ */
 function about(price) {
   return Number(price.toPrecision(CERTAIN)) === price ? "" : "≈";
 }
 
-/** Which way a price went, in words and in the decimals that the two prices have. */
+/**
+ * Which way a price went, in words and in the decimals that the two prices have.
+ * @param {number} price
+ * @param {number | null} previous
+ * @returns {{direction: "up" | "down" | "same" | "none", text: string}}
+ */
 export function change(price, previous) {
   if (previous === null) return { direction: "none", text: "" };
   const decimals = Math.max(...[price, previous].map((n) => fraction(priceText(n)).length));
   const size = Math.abs(price - previous).toFixed(Math.max(0, decimals - 1));
+  /** @param {string} sign */
   const text = (sign) => (about(price) || about(previous)) + sign + size;
   if (price === previous) return { direction: "same", text: text("") };
   return price > previous ? { direction: "up", text: text("+") } : { direction: "down", text: text("−") };
 }
 
-/** ".02" of "723.02", so that a column can be lined up at its decimal points. */
+/**
+ * ".02" of "723.02", so that a column can be lined up at its decimal points.
+ * @param {string} digits
+ */
 export function fraction(digits) {
   const point = digits.indexOf(".");
   return point < 0 ? "" : digits.slice(point);
 }
 
+/** @param {number} ms the age */
 export const isStale = (ms) => ms > STALE_MS;
 
+/** @param {number} ms */
 export function ageText(ms) {
   const seconds = Math.floor(Math.max(0, ms) / 1000);
   if (seconds < 1) return "now";
@@ -43,25 +59,36 @@ export function ageText(ms) {
   return `${Math.floor(seconds / 86_400)}\u00a0d`;
 }
 
+/** @param {number} number */
 const two = (number) => String(number).padStart(2, "0");
 
-/** A Date as the value of a datetime-local input, in the viewer's zone. */
+/**
+ * A Date as the value of a datetime-local input, in the viewer's zone.
+ * @param {Date} date
+ */
 export function inputTime(date) {
   const day = [String(date.getFullYear()).padStart(4, "0"), two(date.getMonth() + 1), two(date.getDate())];
   return `${day.join("-")}T${clockTime(date)}`;
 }
 
+/** @param {Date} date */
 export function clockTime(date) {
   return [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
 }
 
-/** The api's UTC time in the viewer's zone. A Date ends at milliseconds, so the digits come from the text. */
+/**
+ * The api's UTC time in the viewer's zone. A Date ends at milliseconds, so the digits come from the text.
+ * @param {string} utc
+ */
 export function localTime(utc) {
   const digits = /\.(\d+)/.exec(utc)?.[1] ?? "";
   return `${inputTime(new Date(utc)).replace("T", " ")}.${digits.padEnd(6, "0")}`;
 }
 
-/** "Europe/Berlin, UTC+01:00 now" */
+/**
+ * "Europe/Berlin, UTC+01:00 now"
+ * @param {Date} date
+ */
 export function zoneText(date) {
   const minutes = -date.getTimezoneOffset();
   const size = Math.abs(minutes);

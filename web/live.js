@@ -2,24 +2,44 @@
 
 import { getJson } from "./api.js";
 
+/** @import { Centrifuge, Subscription } from "centrifuge" */
+/** @import { Board } from "./ticks.js" */
+/** @typedef {"connecting" | "live" | "reconnecting" | "disconnected"} State */
+/**
+ * @typedef {object} Show how the feed tells what happens
+ * @property {() => void} changed
+ * @property {(state: State) => void} state
+ * @property {(exchanges: string[]) => void} missed
+ * @property {(problem: string | null) => void} snapshot
+ */
+
 const CHANNELS = { "prices:NYSE": "NYSE", "prices:NASDAQ": "NASDAQ" };
 const BEHIND_MS = 7000; // a snapshot is a flush (5 s) behind, and a little more
 const SNAPSHOT_FIRST_MS = 2000;
 const LONGEST_PAUSE_MS = 10_000;
 
+/** @param {number} ms */
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class LiveFeed {
   #board;
   #show;
+  /** @type {Centrifuge | null} */
   #client = null;
+  /** @type {Subscription[]} */
   #subscriptions = [];
   #wasLive = false;
+  /** @type {Promise<void> | null} */
   #loading = null;
-  #again = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #again;
+  /** @type {Set<string>} */
   #missed = new Set();
 
-  /** `show` has changed(), state(name), missed(exchanges), snapshot(problem or null). */
+  /**
+   * @param {Board} board
+   * @param {Show} show
+   */
   constructor(board, show) {
     this.#board = board;
     this.#show = show;
@@ -32,24 +52,30 @@ export class LiveFeed {
   }
 
   connect() {
-    if (!this.#client) this.#open();
+    this.#client ??= this.#open();
     for (const subscription of this.#subscriptions) subscription.subscribe();
     this.#client.connect();
   }
 
   #open() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.#client = new globalThis.Centrifuge(`${scheme}://${location.host}/connection/websocket`, {
+    const client = new globalThis.Centrifuge(`${scheme}://${location.host}/connection/websocket`, {
       maxReconnectDelay: 5000,
     });
-    for (const event of ["connecting", "connected", "disconnected"]) {
-      this.#client.on(event, () => this.#tellState());
-    }
-    this.#subscriptions = Object.entries(CHANNELS).map((names) => this.#follow(...names));
+    client.on("connecting", () => this.#tellState());
+    client.on("connected", () => this.#tellState());
+    client.on("disconnected", () => this.#tellState());
+    this.#subscriptions = Object.entries(CHANNELS).map((names) => this.#follow(client, ...names));
+    return client;
   }
 
-  #follow(channel, exchange) {
-    const subscription = this.#client.newSubscription(channel);
+  /**
+   * @param {Centrifuge} client
+   * @param {string} channel
+   * @param {string} exchange
+   */
+  #follow(client, channel, exchange) {
+    const subscription = client.newSubscription(channel);
     subscription.on("publication", ({ data }) => {
       this.#board.mergePublication(exchange, data);
       this.#show.changed();
@@ -57,9 +83,9 @@ export class LiveFeed {
     subscription.on("subscribed", ({ wasRecovering, recovered }) => {
       if (wasRecovering && !recovered) this.#gap(exchange);
     });
-    for (const event of ["subscribing", "subscribed", "unsubscribed"]) {
-      subscription.on(event, () => this.#tellState());
-    }
+    subscription.on("subscribing", () => this.#tellState());
+    subscription.on("subscribed", () => this.#tellState());
+    subscription.on("unsubscribed", () => this.#tellState());
     return subscription;
   }
 
@@ -68,18 +94,22 @@ export class LiveFeed {
     queueMicrotask(() => this.#show.state(this.#state()));
   }
 
+  /** @returns {State} */
   #state() {
     const states = this.#subscriptions.map(({ state }) => state);
-    const refused = states.includes("unsubscribed"); // for good, like a client that is disconnected
-    if (this.#client.state === "disconnected" || refused) return "disconnected";
-    if (this.#client.state === "connected" && states.every((state) => state === "subscribed")) {
+    const refused = states.some((state) => state === "unsubscribed"); // for good, like a client that is disconnected
+    if (this.#client?.state === "disconnected" || refused) return "disconnected";
+    if (this.#client?.state === "connected" && states.every((state) => state === "subscribed")) {
       this.#wasLive = true;
       return "live";
     }
     return this.#wasLive ? "reconnecting" : "connecting";
   }
 
-  /** Both channels tell of the same break within moments: one gap, one reload. */
+  /**
+   * Both channels tell of the same break within moments: one gap, one reload.
+   * @param {string} exchange
+   */
   async #gap(exchange) {
     const first = this.#missed.size === 0;
     this.#missed.add(exchange);
@@ -108,7 +138,7 @@ export class LiveFeed {
         this.#board.mergeSnapshot(await getJson("/api/stocks"));
         break;
       } catch (error) {
-        this.#show.snapshot(error.message);
+        this.#show.snapshot(error instanceof Error ? error.message : String(error));
         await pause(wait);
       }
     }

@@ -4,17 +4,37 @@ import { serverNow } from "./api.js";
 import { digitSpans, setText, showDigits, span } from "./cells.js";
 import { ageText, change, isStale, priceText } from "./format.js";
 
+/** @import { Board, Quote } from "./ticks.js" */
+/** @typedef {{body: HTMLTableSectionElement, names: string[]}} Group */
+/**
+ * @typedef {object} Cells of a row
+ * @property {HTMLTableRowElement} row
+ * @property {HTMLCollection} price
+ * @property {HTMLTableCellElement} moved
+ * @property {Element} arrow
+ * @property {Element} spoken
+ * @property {Element[]} amount
+ * @property {HTMLTableCellElement} age
+ */
+
 const ARROWS = { up: "▲", down: "▼", same: "＝", none: "" };
 const SPOKEN = { up: "up ", down: "down ", same: "unchanged ", none: "" };
 
 export class LiveTable {
   #board;
   #table;
+  /** @type {Map<Quote, Cells>} */
   #rows = new Map(); // quote → its row's cells
+  /** @type {Map<string, Group>} */
   #groups = new Map(); // exchange → { body, names }, both in order of name
   #frame = 0;
   #onNewStock;
 
+  /**
+   * @param {Board} board
+   * @param {HTMLTableElement} table
+   * @param {(stock: string) => void} onNewStock
+   */
   constructor(board, table, onNewStock) {
     this.#board = board;
     this.#table = table;
@@ -45,6 +65,7 @@ export class LiveTable {
     }
   }
 
+  /** @param {Quote} quote */
   #insert(quote) {
     const { body, names } = this.#group(quote.exchange);
     const at = position(names, quote.stock);
@@ -56,27 +77,33 @@ export class LiveTable {
     const [price, moved, age] = [0, 1, 2].map(() => row.insertCell());
     for (const cell of [price, moved, age]) cell.className = "number";
     price.append(...digitSpans());
-    moved.append(span("arrow"), span("spoken"), ...digitSpans());
-    moved.firstChild.setAttribute("aria-hidden", "true");
-    const [arrow, spoken, ...amount] = moved.children;
+    const [arrow, spoken, ...amount] = [span("arrow"), span("spoken"), ...digitSpans()];
+    arrow.setAttribute("aria-hidden", "true");
+    moved.append(arrow, spoken, ...amount);
     return { row, price: price.children, moved, arrow, spoken, amount, age };
   }
 
+  /** @param {string} exchange */
   #group(exchange) {
     const known = this.#groups.get(exchange);
     if (known) return known;
+    /** @type {Group} */
     const group = { body: document.createElement("tbody"), names: [] };
     const title = heading("rowgroup", exchange);
     title.colSpan = 4;
     group.body.insertRow().append(title);
     group.body.rows[0].className = "group";
     const later = [...this.#groups.keys()].filter((name) => name > exchange).sort()[0];
-    this.#table.insertBefore(group.body, this.#groups.get(later)?.body ?? null);
+    this.#table.insertBefore(group.body, (later && this.#groups.get(later)?.body) || null);
     this.#groups.set(exchange, group);
     return group;
   }
 }
 
+/**
+ * @param {Cells} cells
+ * @param {ReturnType<typeof change>} moved
+ */
 function showChange({ moved, arrow, spoken, amount }, { direction, text }) {
   if (moved.dataset.direction !== direction) moved.dataset.direction = direction;
   setText(arrow, ARROWS[direction]);
@@ -84,13 +111,21 @@ function showChange({ moved, arrow, spoken, amount }, { direction, text }) {
   showDigits(amount, text);
 }
 
+/**
+ * @param {Quote} quote
+ * @param {Cells} cells
+ */
 function showAge(quote, { row, age }) {
   const ms = serverNow() - quote.id[0];
   row.classList.toggle("stale", isStale(ms));
   setText(age, isStale(ms) ? `stale, ${ageText(ms)}` : ageText(ms));
 }
 
-/** Where `name` belongs in `names`, which are in order. */
+/**
+ * Where `name` belongs in `names`, which are in order.
+ * @param {string[]} names
+ * @param {string} name
+ */
 function position(names, name) {
   let [low, high] = [0, names.length];
   while (low < high) {
@@ -101,6 +136,10 @@ function position(names, name) {
   return low;
 }
 
+/**
+ * @param {string} scope
+ * @param {string} text
+ */
 function heading(scope, text) {
   const cell = document.createElement("th");
   cell.scope = scope;

@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 process.env.TZ = "Australia/Darwin"; // UTC+09:30 all year: an offset that no shortcut survives
-const { ageText, change, countText, inputTime, isStale, localTime, priceText, zoneText } = await import(
-  "../../web/format.js"
-);
+const { ageText, change, countText, inputTime, isStale, localTime, priceText, zoneText } =
+  await import("../../web/format.js");
 
 test("a price keeps its digits, fifteen of them, and says when there are more", () => {
+  /** @type {[number, string][]} */
   const cases = [
     [723.02, "723.02"],
     [700, "700"],
@@ -37,6 +37,7 @@ test("a change has the decimals of the two prices and says which way", () => {
 });
 
 test("an age is short, and stale after ten seconds", () => {
+  /** @type {[number, string][]} */
   const ages = [
     [-5, "now"],
     [999, "now"],

@@ -7,17 +7,27 @@ import { Board, isNewer, parseId } from "../../web/ticks.js";
 
 const COLUMNS = ["id", "stock_name", "price", "received_us"];
 
-/** Ticks as [id, stock, price]. */
+/**
+ * @param {any[][]} ticks as [id, stock, price]
+ * @param {number} skipped
+ */
 const publication = (ticks, skipped = 0) => ({
   columns: COLUMNS,
   ticks: ticks.map((tick) => [...tick, 1763000000000000]),
   skipped,
 });
+/** @param {Board} board */
 const shown = (board) =>
   [...board.takeChanged()].map(({ exchange, stock, price, previous }) => [exchange, stock, price, previous]);
 
 test("ids are compared as two numbers, not as text", () => {
-  const newer = (id, than) => isNewer(parseId(id), parseId(than));
+  /** @param {string} text */
+  const id = (text) => parseId(text) ?? assert.fail(text);
+  /**
+   * @param {string} one
+   * @param {string} other
+   */
+  const newer = (one, other) => isNewer(id(one), id(other));
   assert.ok(newer("1763000000000-10", "1763000000000-9"));
   assert.ok(newer("10000000000000-0", "9999999999999-5"));
   assert.ok(newer("1763000000001-0", "1763000000000-1023999"));
@@ -33,9 +43,16 @@ test("what is no id is no id", () => {
 
 test("the newest tick of a publication is shown, with the price before it", () => {
   const board = new Board();
-  const ticks = [["5-0", "TSLA", 700], ["5-1", "TSLA", 700.5], ["5-2", "DIS", 145]];
+  const ticks = [
+    ["5-0", "TSLA", 700],
+    ["5-1", "TSLA", 700.5],
+    ["5-2", "DIS", 145],
+  ];
   board.mergePublication("NYSE", publication(ticks));
-  assert.deepEqual(shown(board), [["NYSE", "TSLA", 700.5, 700], ["NYSE", "DIS", 145, null]]);
+  assert.deepEqual(shown(board), [
+    ["NYSE", "TSLA", 700.5, 700],
+    ["NYSE", "DIS", 145, null],
+  ]);
   assert.deepEqual(board.newest, [5, 2]);
 });
 
@@ -43,7 +60,14 @@ test("a tick that was seen, or is older, changes nothing", () => {
   const board = new Board();
   board.mergePublication("NYSE", publication([["9-10", "TSLA", 700]]));
   board.takeChanged();
-  board.mergePublication("NYSE", publication([["9-10", "TSLA", 1], ["9-9", "TSLA", 2], ["8-99", "TSLA", 3]]));
+  board.mergePublication(
+    "NYSE",
+    publication([
+      ["9-10", "TSLA", 1],
+      ["9-9", "TSLA", 2],
+      ["8-99", "TSLA", 3],
+    ]),
+  );
   assert.deepEqual(shown(board), []);
   board.mergePublication("NYSE", publication([["9-11", "TSLA", 701]]));
   assert.deepEqual(shown(board), [["NYSE", "TSLA", 701, 700]]);
@@ -53,7 +77,10 @@ test("the same name on two exchanges is two stocks", () => {
   const board = new Board();
   board.mergePublication("NYSE", publication([["9-9", "TSLA", 700]]));
   board.mergePublication("NASDAQ", publication([["1-0", "TSLA", 5]]));
-  assert.deepEqual(shown(board), [["NYSE", "TSLA", 700, null], ["NASDAQ", "TSLA", 5, null]]);
+  assert.deepEqual(shown(board), [
+    ["NYSE", "TSLA", 700, null],
+    ["NASDAQ", "TSLA", 5, null],
+  ]);
 });
 
 test("a snapshot that is behind the feed doesn't turn a price back", () => {
@@ -86,8 +113,17 @@ test("rows without an id or a price are left out", () => {
 
 test("names of JavaScript's own properties are stocks like any other", () => {
   const board = new Board();
-  board.mergePublication("NYSE", publication([["1-0", "__proto__", 1], ["1-1", "constructor", 2]]));
-  assert.deepEqual(shown(board), [["NYSE", "__proto__", 1, null], ["NYSE", "constructor", 2, null]]);
+  board.mergePublication(
+    "NYSE",
+    publication([
+      ["1-0", "__proto__", 1],
+      ["1-1", "constructor", 2],
+    ]),
+  );
+  assert.deepEqual(shown(board), [
+    ["NYSE", "__proto__", 1, null],
+    ["NYSE", "constructor", 2, null],
+  ]);
 });
 
 test("skipped ticks add up", () => {
