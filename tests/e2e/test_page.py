@@ -1,8 +1,7 @@
 """The page in a headless Chromium, through nginx's port: live prices, history, recovery, docs."""
 
 import re
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import time_ns
 from typing import Any
@@ -10,55 +9,29 @@ from urllib.parse import quote
 
 import asyncpg
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.api_process import NOON, store, tick
-from tests.chromium import Chromium, find_chromium
 from tests.looking import look
 from tests.target import Target
+from tests.viewer import (
+    OFFSET,
+    RECORD_STATES,
+    SLOW,
+    ask,
+    knows,
+    listed,
+    price_of,
+    record_troubles,
+)
 from tests.waiting import wait_until
 
 # One event loop and one browser for all; the first test may have to install a Chromium.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
-VIEWER_ZONE, VIEWER_OFFSET = "Asia/Kolkata", timezone(timedelta(hours=5, minutes=30))
 STOCKS = ["NASDAQ AAPL", "NASDAQ AMZN", "NASDAQ MSFT", "NYSE DIS", "NYSE NFLX", "NYSE TSLA"]
 HOUR_US = 3_600_000_000
-SLOW = 30_000  # ms: first prices, restarts
-PRICE = "#live-table tr[data-stock=TSLA] td:nth-child(2)"
-RECORD_STATES = """() => {
-  const state = document.getElementById("state");
-  window.states = [];
-  const record = () => window.states.push(state.dataset.state);
-  new MutationObserver(record).observe(state, {attributes: true});
-}"""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Chromium:
-    return find_chromium()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await chromium.launch(playwright)
-        yield browser
-        await browser.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(browser: Browser, system: Target) -> AsyncIterator[Page]:
-    """An open page that is live and has its prices."""
-    async with await browser.new_context(
-        base_url=system.url, locale="en-US", timezone_id=VIEWER_ZONE
-    ) as context:
-        page = await context.new_page()
-        await page.goto("/")
-        await expect(page.locator("#state")).to_have_text("Live", timeout=SLOW)
-        await expect(page.locator(PRICE)).to_have_text(re.compile(r"\d"), timeout=SLOW)
-        yield page
+PRICE = price_of("TSLA")
 
 
 async def test_the_page_lists_the_six_stocks_by_exchange_and_name(page: Page) -> None:
@@ -211,30 +184,6 @@ async def test_the_page_recovers_by_itself_after_centrifugo_was_killed(
     await expect(page.locator("#live-notice")).to_contain_text("were missed")
 
 
-def record_troubles(page: Page) -> list[str]:
-    """Console errors, which refused resources are too, and exceptions."""
-    troubles: list[str] = []
-    page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    return troubles
-
-
-async def ask(
-    page: Page, stock: str, start: datetime | None = None, end: datetime | None = None
-) -> None:
-    await page.get_by_label("Stock", exact=True).fill(stock)
-    await page.get_by_label("Start").fill(as_input(start))
-    await page.get_by_label("End").fill(as_input(end))
-    await page.get_by_role("button", name="Show history").click()
-
-
-def as_input(time: datetime | None) -> str:
-    """As a browser writes it: no seconds where they are zero."""
-    if time is None:
-        return ""
-    return f"{time.astimezone(VIEWER_OFFSET):%Y-%m-%dT%H:%M:%S}".removesuffix(":00")
-
-
 async def api(page: Page, kind: str, start: datetime, end: datetime) -> Any:
     query: dict[str, str | float | bool] = {
         "start_time": start.isoformat(),
@@ -259,10 +208,6 @@ async def past_range(page: Page) -> tuple[datetime, datetime]:
     return end - timedelta(seconds=30), end
 
 
-async def knows(page: Page, stock: str) -> bool:
-    return (await page.request.get("/api/latest", params={"stock_name": stock})).ok
-
-
 async def recovered(page: Page) -> bool:
     states = await page.evaluate("window.states")
     return "reconnecting" in states and states[-1] == "live"
@@ -272,15 +217,8 @@ async def shows(page: Page, expected: list[list[str]]) -> bool:
     return await listed(page) == expected
 
 
-async def listed(page: Page) -> list[list[str]]:
-    rows = await page.locator("#history-rows tr").evaluate_all(
-        "rows => rows.map((row) => [row.dataset.id, ...[...row.cells].map((c) => c.textContent)])"
-    )
-    return [list(row) for row in rows]
-
-
 def point_as_shown(point: dict[str, Any]) -> list[str]:
-    time = datetime.fromisoformat(point["timestamp"]).astimezone(VIEWER_OFFSET)
+    time = datetime.fromisoformat(point["timestamp"]).astimezone(OFFSET)
     shown = f"{time:%Y-%m-%d %H:%M:%S.%f}"
     return [point["id"], shown, point["exchange_name"], digits(point["price"])]
 

@@ -1,0 +1,78 @@
+"""Viewer: what tests do with the page and look at, as somebody in Kolkata would."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from playwright.async_api import Browser, Page, expect
+
+from tests.services import ROOT
+
+ZONE, OFFSET = "Asia/Kolkata", timezone(timedelta(hours=5, minutes=30))
+SLOW = 30_000  # ms: first prices, restarts
+SCREENSHOTS = ROOT / ".run" / "screenshots"
+RECORD_STATES = """() => {
+  const state = document.getElementById("state");
+  window.states = [];
+  const record = () => window.states.push(state.dataset.state);
+  new MutationObserver(record).observe(state, {attributes: true});
+}"""
+
+
+@asynccontextmanager
+async def opened(browser: Browser, url: str, **options: Any) -> AsyncIterator[Page]:
+    """A page that is live and has shown a price; options are those of a browser's context."""
+    asked = {"locale": "en-US", "timezone_id": ZONE} | options
+    async with await browser.new_context(base_url=url, **asked) as context:
+        page = await context.new_page()
+        await page.goto("/")
+        await expect(page.locator("#state")).to_have_text("Live", timeout=SLOW)
+        await expect(page.locator(price_of("TSLA"))).to_have_text(re.compile(r"\d"), timeout=SLOW)
+        yield page
+
+
+def price_of(stock: str) -> str:
+    return f"#live-table tr[data-stock={stock}] td:nth-child(2)"
+
+
+async def picture(page: Page, name: str) -> None:
+    """Of a state, for somebody to look at."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def record_troubles(page: Page) -> list[str]:
+    """Console errors, which refused resources are too, and exceptions."""
+    troubles: list[str] = []
+    page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    return troubles
+
+
+async def ask(
+    page: Page, stock: str, start: datetime | None = None, end: datetime | None = None
+) -> None:
+    await page.get_by_label("Stock", exact=True).fill(stock)
+    await page.get_by_label("Start").fill(as_input(start))
+    await page.get_by_label("End").fill(as_input(end))
+    await page.get_by_role("button", name="Show history").click()
+
+
+def as_input(time: datetime | None) -> str:
+    """As a browser writes it: no seconds where they are zero."""
+    if time is None:
+        return ""
+    return f"{time.astimezone(OFFSET):%Y-%m-%dT%H:%M:%S}".removesuffix(":00")
+
+
+async def knows(page: Page, stock: str) -> bool:
+    return (await page.request.get("/api/latest", params={"stock_name": stock})).ok
+
+
+async def listed(page: Page) -> list[list[str]]:
+    rows = await page.locator("#history-rows tr").evaluate_all(
+        "rows => rows.map((row) => [row.dataset.id, ...[...row.cells].map((c) => c.textContent)])"
+    )
+    return [list(row) for row in rows]
