@@ -1,42 +1,62 @@
-// The page: wires the board, its table, the live feed and the history form together.
+// The page: wires the board, its table, the live feed, the strip on top and the history form together.
 
 import { serverNow } from "./api.js";
 import { setText } from "./cells.js";
+import { next, opened, view } from "./connection.js";
 import { ageText, clockTime, countText, isStale } from "./format.js";
+import { showGaps } from "./gaps.js";
 import { History } from "./history.js";
 import { LiveFeed } from "./live.js";
 import { element } from "./page_elements.js";
+import { StatusStrip, showGrafana } from "./status.js";
 import { LiveTable } from "./table.js";
 import { Board } from "./ticks.js";
 
-const STATES = {
-  connecting: "Connecting…",
-  live: "Live",
-  reconnecting: "Reconnecting…",
-  disconnected: "Disconnected",
-};
+/** @import { Event } from "./connection.js" */
+
+const SECOND_MS = 1000;
+const SLEPT_MS = 10_000; // a second that took so long: the computer slept, or the page was put aside
+const MANY = 20; // stocks; a filter is worth its place
+const TITLE = document.title;
 
 const board = new Board();
 const history = new History();
 const table = new LiveTable(board, element("live-table", HTMLTableElement), (stock) => {
   element("live-empty").hidden = true;
   history.suggest(stock);
+  if (table.size > MANY) element("filter-field").hidden = false;
 });
-let gaps = 0;
-let trouble = "";
-let lastGap = "";
+let connection = opened(serverNow());
+/** @type {string[]} */
+let said = [];
+let measured = performance.now();
+let lastSecond = Date.now();
+let counts = { skipped: 0, refused: 0 };
 
-function showNotice() {
-  const text = trouble || lastGap;
-  element("live-notice").hidden = !text;
-  setText(element("live-notice"), text);
+/** @param {Event} event */
+function happened(event) {
+  const gaps = connection.gapCount;
+  connection = next(connection, event);
+  if (connection.gapCount !== gaps) {
+    setText(element("gaps"), countText(connection.gapCount));
+    showGaps({ summary: element("gap-summary"), list: element("gap-list") }, connection.gaps);
+  }
+  showConnection();
 }
 
-/** @param {keyof typeof STATES} name */
-function showState(name) {
-  element("state").dataset.state = name;
-  setText(element("state"), STATES[name]);
+function showConnection() {
+  const shown = view(connection, serverNow(), board.newest?.[0] ?? null);
+  const { name, label, detail, notice, spoken } = shown;
+  if (element("state").dataset.state !== name) element("state").dataset.state = name;
+  setText(element("state"), label);
+  setText(element("state-detail"), detail);
   element("reconnect").hidden = name !== "disconnected";
+  element("live-notice").hidden = !notice;
+  setText(element("live-notice"), notice);
+  document.title = name === "live" || name === "connecting" ? TITLE : `${label} – ${TITLE}`;
+  const news = spoken.filter((sentence) => !said.includes(sentence));
+  said = spoken;
+  if (news.length) setText(element("announce"), news.join(" "));
 }
 
 function showFacts() {
@@ -46,37 +66,81 @@ function showFacts() {
     element("last-tick").classList.toggle("stale", isStale(ms));
   }
   setText(element("conflated"), countText(board.skipped));
-  table.showAges();
+  setText(element("refused"), countText(board.refused));
+}
+
+/** What the board counted since the last look. */
+function lookAtCounts() {
+  const at = serverNow();
+  const { skipped, refused } = board;
+  if (skipped > counts.skipped) happened({ type: "conflated", at, skipped: skipped - counts.skipped });
+  if (refused > counts.refused) happened({ type: "refused", at, why: board.refusal });
+  counts = { skipped, refused };
 }
 
 const feed = new LiveFeed(board, {
   changed: () => table.changed(),
-  state: showState,
-  missed(exchanges) {
-    gaps += 1;
-    setText(element("gaps"), countText(gaps));
-    const when = clockTime(new Date());
-    lastGap = `Updates on ${exchanges.join(" and ")} were missed at ${when}; the prices were loaded again.`;
-    showNotice();
-  },
-  snapshot(problem) {
-    trouble = problem ? `The last stored prices can't be loaded yet: ${problem}` : "";
-    showNotice();
-  },
+  state: (state) => happened({ type: "feed", at: serverNow(), feed: state }),
+  missed: (gap) => happened({ type: "gap", at: serverNow(), gap }),
+  recovered: (since) => happened({ type: "recovered", at: serverNow(), since }),
+  snapshot: (problem) => happened({ type: "snapshot", at: serverNow(), problem }),
 });
+const strip = new StatusStrip(element("system"), (problem) =>
+  happened({ type: "backend", at: serverNow(), problem }),
+);
 
 /** @param {() => unknown} step */
 async function go(step) {
   try {
     await step();
   } catch (error) {
-    showState("disconnected");
-    trouble = `Live prices can't be shown: ${error instanceof Error ? error.message : error}`;
-    showNotice();
+    const problem = error instanceof Error ? error.message : String(error);
+    happened({ type: "failed", at: serverNow(), problem });
   }
 }
 
+function everySecond() {
+  const slept = Date.now() - lastSecond > SLEPT_MS;
+  lastSecond = Date.now();
+  if (slept) feed.wake();
+  const now = performance.now();
+  board.measure(now - measured);
+  measured = now;
+  lookAtCounts();
+  showFacts();
+  showConnection();
+  table.tickClock();
+}
+
+function sayReference() {
+  setText(element("since"), `since ${clockTime(new Date())}`);
+}
+
+function resetReference() {
+  board.resetReference();
+  sayReference();
+  table.changed();
+}
+
+function filter() {
+  const text = element("filter", HTMLInputElement).value;
+  const shown = table.filter(text);
+  setText(element("filter-count"), text ? `${countText(shown)} of ${countText(table.size)}` : "");
+}
+
 element("reconnect").addEventListener("click", () => go(() => feed.connect()));
+element("reset").addEventListener("click", resetReference);
+element("filter").addEventListener("input", filter);
+// Whoever chooses a stock says so with this event: the table here, or the form.
+document.addEventListener("stockchosen", (event) => {
+  if (event instanceof CustomEvent) table.mark(event.detail);
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) feed.wake();
+});
+sayReference();
 history.start();
+strip.start();
+showGrafana(element("grafana"));
 go(() => feed.start());
-setInterval(showFacts, 1000);
+setInterval(everySecond, SECOND_MS);

@@ -95,3 +95,37 @@ export function zoneText(date) {
   const offset = `UTC${minutes < 0 ? "−" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
   return `${Intl.DateTimeFormat().resolvedOptions().timeZone}, ${offset} now`;
 }
+
+/**
+ * From and to in the viewer's zone, with the day where it isn't the same.
+ * @param {number} from ms since 1970
+ * @param {number} to
+ */
+export function spanText(from, to) {
+  const [first, last] = [from, to].map((ms) => new Date(ms));
+  const sameDay = first.toDateString() === last.toDateString();
+  const start = sameDay ? clockTime(first) : inputTime(first).replace("T", " ");
+  return `${start} to ${sameDay ? clockTime(last) : inputTime(last).replace("T", " ")}`;
+}
+
+/**
+ * By how much of the reference a price differs: "+0.31%"; empty where nothing can be said.
+ * @param {number} price
+ * @param {number} reference
+ */
+export function percentText(price, reference) {
+  const percent = ((price - reference) / Math.abs(reference)) * 100;
+  if (!Number.isFinite(percent)) return "";
+  const size = Math.abs(percent);
+  const digits = size >= 1e6 ? size.toExponential(1) : size.toFixed(size < 100 ? 2 : 0);
+  return `${percent > 0 ? "+" : percent < 0 ? "−" : ""}${digits}%`;
+}
+
+/**
+ * Updates a second, never with more than three digits that matter.
+ * @param {number} rate
+ */
+export function rateText(rate) {
+  if (rate < 0.05) return "0";
+  return rate < 9.95 ? rate.toFixed(1) : countText(Math.round(rate));
+}

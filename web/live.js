@@ -1,22 +1,25 @@
 // The live feed: a snapshot from the api, then Centrifugo's channels, merged into the board.
 
-import { getJson } from "./api.js";
+import { getJson, serverNow } from "./api.js";
 
 /** @import { Centrifuge, Subscription } from "centrifuge" */
+/** @import { Feed, Gap } from "./connection.js" */
 /** @import { Board } from "./ticks.js" */
-/** @typedef {"connecting" | "live" | "reconnecting" | "disconnected"} State */
 /**
  * @typedef {object} Show how the feed tells what happens
  * @property {() => void} changed
- * @property {(state: State) => void} state
- * @property {(exchanges: string[]) => void} missed
+ * @property {(state: Feed) => void} state
+ * @property {(gap: Gap) => void} missed
+ * @property {(since: number) => void} recovered
  * @property {(problem: string | null) => void} snapshot
  */
+/** @typedef {{at: number, newest: number | null}} Break */
 
 const CHANNELS = { "prices:NYSE": "NYSE", "prices:NASDAQ": "NASDAQ" };
 const BEHIND_MS = 7000; // a snapshot is a flush (5 s) behind, and a little more
 const SNAPSHOT_FIRST_MS = 2000;
 const LONGEST_PAUSE_MS = 10_000;
+const SILENT_MS = 10_000; // a connection that said nothing for so long may be dead and not know it
 
 /** @param {number} ms */
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -29,12 +32,17 @@ export class LiveFeed {
   /** @type {Subscription[]} */
   #subscriptions = [];
   #wasLive = false;
+  #heard = Date.now();
   /** @type {Promise<void> | null} */
   #loading = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #again;
-  /** @type {Set<string>} */
-  #missed = new Set();
+  /** @type {Map<string, Break>} */
+  #breaks = new Map(); // exchange → when its channel broke off, and the last tick it had
+  /** @type {Map<string, Break>} */
+  #missed = new Map();
+  /** @type {number | null} */
+  #recoveredSince = null;
 
   /**
    * @param {Board} board
@@ -54,6 +62,18 @@ export class LiveFeed {
   connect() {
     this.#client ??= this.#open();
     for (const subscription of this.#subscriptions) subscription.subscribe();
+    this.#client.connect();
+  }
+
+  /**
+   * To be called when the computer may have slept: a connection that has been silent is made anew at once,
+   * from where it was, instead of after half a minute without a ping. (The client itself listens to online.)
+   */
+  wake() {
+    if (!this.#client || this.#client.state === "disconnected") return;
+    if (this.#client.state === "connected" && Date.now() - this.#heard < SILENT_MS) return;
+    this.#heard = Date.now();
+    this.#client.disconnect();
     this.#client.connect();
   }
 
@@ -77,24 +97,36 @@ export class LiveFeed {
   #follow(client, channel, exchange) {
     const subscription = client.newSubscription(channel);
     subscription.on("publication", ({ data }) => {
+      this.#heard = Date.now();
       this.#board.mergePublication(exchange, data);
       this.#show.changed();
     });
-    subscription.on("subscribed", ({ wasRecovering, recovered }) => {
-      if (wasRecovering && !recovered) this.#gap(exchange);
+    subscription.on("subscribing", () => {
+      const newest = this.#board.newestOf(exchange)?.[0] ?? null;
+      if (this.#wasLive && !this.#breaks.has(exchange))
+        this.#breaks.set(exchange, { at: serverNow(), newest });
+      this.#tellState();
     });
-    subscription.on("subscribing", () => this.#tellState());
-    subscription.on("subscribed", () => this.#tellState());
+    subscription.on("subscribed", ({ wasRecovering, recovered }) => {
+      this.#heard = Date.now();
+      if (wasRecovering) this.#mended(exchange, recovered);
+      this.#breaks.delete(exchange);
+      this.#tellState();
+    });
     subscription.on("unsubscribed", () => this.#tellState());
     return subscription;
   }
 
   /** Told once what belongs together has happened: connecting changes three states one after another. */
   #tellState() {
-    queueMicrotask(() => this.#show.state(this.#state()));
+    queueMicrotask(() => {
+      const state = this.#state();
+      this.#show.state(state);
+      if (state === "live") this.#tellBreak();
+    });
   }
 
-  /** @returns {State} */
+  /** @returns {Feed} */
   #state() {
     const states = this.#subscriptions.map(({ state }) => state);
     const refused = states.some((state) => state === "unsubscribed"); // for good, like a client that is disconnected
@@ -107,16 +139,30 @@ export class LiveFeed {
   }
 
   /**
-   * Both channels tell of the same break within moments: one gap, one reload.
+   * A channel is back: with all that was said meanwhile, or with a gap.
    * @param {string} exchange
+   * @param {boolean} recovered
    */
-  async #gap(exchange) {
-    const first = this.#missed.size === 0;
-    this.#missed.add(exchange);
-    if (!first) return;
-    await this.#reload();
-    this.#show.missed([...this.#missed].sort());
-    this.#missed.clear();
+  #mended(exchange, recovered) {
+    const broke = this.#breaks.get(exchange) ?? { at: serverNow(), newest: null };
+    if (recovered) this.#recoveredSince = Math.min(this.#recoveredSince ?? Infinity, broke.at);
+    else this.#missed.set(exchange, broke);
+  }
+
+  /** The channels tell of the same break one after another: one gap and one reload, or one recovery. */
+  #tellBreak() {
+    const since = this.#recoveredSince;
+    this.#recoveredSince = null;
+    if (this.#missed.size) {
+      const to = serverNow();
+      const from = Math.min(to, ...[...this.#missed.values()].map(({ at, newest }) => newest ?? at));
+      const exchanges = [...this.#missed.keys()].sort();
+      this.#missed.clear();
+      this.#show.missed({ exchanges, from, to });
+      this.#reload();
+    } else if (since !== null) {
+      this.#show.recovered(since);
+    }
   }
 
   async #reload() {

@@ -1,33 +1,32 @@
-// The live table: at most one drawing a frame, and only of cells whose text changes.
+// The live table: at most one drawing a frame, of rows that changed, and first of those in view.
 
 import { serverNow } from "./api.js";
-import { digitSpans, setText, showDigits, span } from "./cells.js";
-import { ageText, change, isStale, priceText } from "./format.js";
+import { Row } from "./row.js";
 
-/** @import { Board, Quote } from "./ticks.js" */
-/** @typedef {{body: HTMLTableSectionElement, names: string[]}} Group */
-/**
- * @typedef {object} Cells of a row
- * @property {HTMLTableRowElement} row
- * @property {HTMLCollection} price
- * @property {HTMLTableCellElement} moved
- * @property {Element} arrow
- * @property {Element} spoken
- * @property {Element[]} amount
- * @property {HTMLTableCellElement} age
- */
+/** @import { Quote } from "./quote.js" */
+/** @import { Board } from "./ticks.js" */
+/** @typedef {{body: HTMLTableSectionElement, names: string[]}} Group the names in order */
+/** @typedef {{stock: string, exchange?: string | null}} Choice */
 
-const ARROWS = { up: "▲", down: "▼", same: "＝", none: "" };
-const SPOKEN = { up: "up ", down: "down ", same: "unchanged ", none: "" };
+const COLUMNS = 6;
+const OUT_OF_VIEW = 20; // rows a frame that nobody sees: they are right within a second or two
 
 export class LiveTable {
   #board;
   #table;
-  /** @type {Map<Quote, Cells>} */
-  #rows = new Map(); // quote → its row's cells
+  /** @type {Map<Quote, Row>} */
+  #rows = new Map();
+  /** @type {WeakMap<Element, Row>} */
+  #byElement = new WeakMap();
   /** @type {Map<string, Group>} */
-  #groups = new Map(); // exchange → { body, names }, both in order of name
+  #groups = new Map(); // by exchange
+  /** @type {Set<Row>} */
+  #due = new Set(); // at most all rows, however long no frame is drawn
   #frame = 0;
+  #filter = "";
+  /** @type {Choice | null} */
+  #chosen = null;
+  #observer;
   #onNewStock;
 
   /**
@@ -39,48 +38,71 @@ export class LiveTable {
     this.#board = board;
     this.#table = table;
     this.#onNewStock = onNewStock;
+    this.#observer = new IntersectionObserver((entries) => this.#seen(entries));
+    table.addEventListener("click", ({ target }) => this.#choose(target));
+    table.addEventListener("keydown", (event) => this.#walk(event));
+  }
+
+  get size() {
+    return this.#rows.size;
   }
 
   changed() {
-    this.#frame ||= requestAnimationFrame(() => this.#draw());
+    this.#frame ||= requestAnimationFrame((now) => this.#draw(now));
   }
 
-  /** Called every second: ages grow without any tick. */
-  showAges() {
-    for (const [quote, cells] of this.#rows) showAge(quote, cells);
+  /** Called every second: ages and rates change without any tick. */
+  tickClock() {
+    for (const row of this.#rows.values()) this.#due.add(row);
+    this.changed();
   }
 
-  #draw() {
-    this.#frame = 0;
-    for (const quote of this.#board.takeChanged()) {
-      let cells = this.#rows.get(quote);
-      if (!cells) {
-        cells = this.#insert(quote);
-        this.#rows.set(quote, cells);
-        this.#onNewStock(quote.stock);
-      }
-      showDigits(cells.price, priceText(quote.price));
-      showChange(cells, change(quote.price, quote.previous));
-      showAge(quote, cells);
+  /** @param {string} text what the names that are shown have in them; how many they are */
+  filter(text) {
+    this.#filter = text.trim().toUpperCase();
+    let shown = 0;
+    for (const row of this.#rows.values()) shown += Number(this.#showOrHide(row));
+    for (const { body } of this.#groups.values()) {
+      body.hidden = !body.querySelector("tr[data-stock]:not([hidden])");
     }
+    return shown;
+  }
+
+  /** @param {Choice} choice without an exchange: wherever it is traded */
+  mark(choice) {
+    this.#chosen = choice;
+    for (const row of this.#rows.values()) this.#press(row);
+  }
+
+  /** @param {number} now */
+  #draw(now) {
+    this.#frame = 0;
+    for (const quote of this.#board.takeChanged())
+      this.#due.add(this.#rows.get(quote) ?? this.#insert(quote));
+    const server = serverNow();
+    let others = OUT_OF_VIEW;
+    for (const row of this.#due) {
+      if (!row.visible && others-- <= 0) continue;
+      this.#due.delete(row);
+      row.draw(server, now);
+    }
+    if (this.#due.size) this.changed();
   }
 
   /** @param {Quote} quote */
   #insert(quote) {
+    const row = new Row(quote);
     const { body, names } = this.#group(quote.exchange);
     const at = position(names, quote.stock);
     names.splice(at, 0, quote.stock);
-    const row = body.insertRow(at + 1); // below the group's heading
-    row.dataset.exchange = quote.exchange;
-    row.dataset.stock = quote.stock;
-    row.append(heading("row", quote.stock));
-    const [price, moved, age] = [0, 1, 2].map(() => row.insertCell());
-    for (const cell of [price, moved, age]) cell.className = "number";
-    price.append(...digitSpans());
-    const [arrow, spoken, ...amount] = [span("arrow"), span("spoken"), ...digitSpans()];
-    arrow.setAttribute("aria-hidden", "true");
-    moved.append(arrow, spoken, ...amount);
-    return { row, price: price.children, moved, arrow, spoken, amount, age };
+    body.insertBefore(row.element, body.rows[at + 1] ?? null); // below the group's heading
+    this.#rows.set(quote, row);
+    this.#byElement.set(row.element, row);
+    this.#observer.observe(row.element);
+    this.#press(row);
+    if (this.#showOrHide(row)) body.hidden = false;
+    this.#onNewStock(quote.stock);
+    return row;
   }
 
   /** @param {string} exchange */
@@ -89,8 +111,11 @@ export class LiveTable {
     if (known) return known;
     /** @type {Group} */
     const group = { body: document.createElement("tbody"), names: [] };
-    const title = heading("rowgroup", exchange);
-    title.colSpan = 4;
+    const title = document.createElement("th");
+    title.scope = "rowgroup";
+    title.colSpan = COLUMNS;
+    title.textContent = exchange;
+    group.body.hidden = Boolean(this.#filter);
     group.body.insertRow().append(title);
     group.body.rows[0].className = "group";
     const later = [...this.#groups.keys()].filter((name) => name > exchange).sort()[0];
@@ -98,27 +123,52 @@ export class LiveTable {
     this.#groups.set(exchange, group);
     return group;
   }
-}
 
-/**
- * @param {Cells} cells
- * @param {ReturnType<typeof change>} moved
- */
-function showChange({ moved, arrow, spoken, amount }, { direction, text }) {
-  if (moved.dataset.direction !== direction) moved.dataset.direction = direction;
-  setText(arrow, ARROWS[direction]);
-  setText(spoken, SPOKEN[direction]);
-  showDigits(amount, text);
-}
+  /** @param {Row} row */
+  #showOrHide({ quote, element }) {
+    element.hidden = !quote.stock.toUpperCase().includes(this.#filter);
+    return !element.hidden;
+  }
 
-/**
- * @param {Quote} quote
- * @param {Cells} cells
- */
-function showAge(quote, { row, age }) {
-  const ms = serverNow() - quote.id[0];
-  row.classList.toggle("stale", isStale(ms));
-  setText(age, isStale(ms) ? `stale, ${ageText(ms)}` : ageText(ms));
+  /** @param {IntersectionObserverEntry[]} entries */
+  #seen(entries) {
+    for (const { target, isIntersecting } of entries) {
+      const row = this.#byElement.get(target);
+      if (row) row.visible = isIntersecting;
+    }
+  }
+
+  /** @param {EventTarget | null} target */
+  #choose(target) {
+    const element = target instanceof Element && target.closest("button.stock")?.closest("tr");
+    const row = element && this.#byElement.get(element);
+    if (!row) return;
+    const { stock, exchange } = row.quote;
+    document.dispatchEvent(new CustomEvent("stockchosen", { detail: { stock, exchange } }));
+  }
+
+  /** @param {Row} row */
+  #press({ button, element, quote: { stock, exchange } }) {
+    const chosen = this.#chosen;
+    const pressed = chosen?.stock === stock && (chosen.exchange ?? exchange) === exchange;
+    button.setAttribute("aria-pressed", String(pressed));
+    element.classList.toggle("chosen", pressed);
+  }
+
+  /**
+   * Arrows go from stock to stock, as Tab does.
+   * @param {KeyboardEvent} event
+   */
+  #walk(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const from = event.target;
+    if (!step || event.altKey || event.ctrlKey || event.metaKey || !(from instanceof HTMLButtonElement))
+      return;
+    /** @type {NodeListOf<HTMLButtonElement>} */
+    const buttons = this.#table.querySelectorAll("tr:not([hidden]) > th > button.stock");
+    [...buttons][[...buttons].indexOf(from) + step]?.focus();
+    event.preventDefault();
+  }
 }
 
 /**
@@ -134,15 +184,4 @@ function position(names, name) {
     else high = middle;
   }
   return low;
-}
-
-/**
- * @param {string} scope
- * @param {string} text
- */
-function heading(scope, text) {
-  const cell = document.createElement("th");
-  cell.scope = scope;
-  cell.textContent = text;
-  return cell;
 }

@@ -1,8 +1,18 @@
 // The newest tick of every stock: what is merged and what is dropped. No page and no network in here.
 
-/** @typedef {[ms: number, seq: number]} Id */
+import { Quote } from "./quote.js";
+
+/** @import { Id } from "./quote.js" */
 /** @typedef {{exchange_name: string, stock_name: string, timestamp: string, id: string, price: number}} Row */
-/** @typedef {{exchange: string, stock: string, id: Id, price: number, previous: number | null}} Quote */
+/**
+ * @typedef {object} Tick as those who follow a stock get it
+ * @property {number} ms since 1970, the server's clock
+ * @property {number} us microseconds within that millisecond
+ * @property {number} price
+ * @property {string} exchange
+ */
+/** @typedef {(tick: Tick) => void} Listener */
+/** @typedef {{exchange: string | null, listener: Listener}} Follower */
 
 /**
  * "1763000000000-12" as two numbers (the milliseconds stay below 2^53, the count below 2^20), or null.
@@ -27,27 +37,70 @@ export class Board {
   #quotes = new Map(); // exchange → stock → quote
   /** @type {Set<Quote>} */
   #changed = new Set();
+  /** @type {Map<string, Set<Follower>>} */
+  #followers = new Map(); // by stock
+  /** @type {Map<string, Id>} */
+  #newest = new Map(); // by exchange
   skipped = 0;
+  refused = 0;
+  refusal = ""; // why the last one was
   /** @type {Id | null} */
   newest = null; // the id of the newest tick of all
 
   /**
-   * A publication of the live feed: rows of columns, many ticks each.
+   * A publication of the live feed: rows of columns, many ticks each. Whatever can't be used is refused
+   * and counted, and the rest is merged.
    * @param {string} exchange
-   * @param {{columns?: string[], ticks?: any[][], skipped?: number}} publication
+   * @param {unknown} publication {columns: string[], ticks: any[][], skipped?: number}
    */
-  mergePublication(exchange, { columns = [], ticks = [], skipped = 0 }) {
+  mergePublication(exchange, publication) {
+    const { columns, ticks, skipped = 0 } = /** @type {Record<string, any>} */ (publication ?? {});
+    if (!Array.isArray(columns) || !Array.isArray(ticks)) {
+      this.#refuse("a message without columns or ticks");
+      return;
+    }
     const [id, stock, price] = ["id", "stock_name", "price"].map((name) => columns.indexOf(name));
-    for (const tick of ticks) this.#apply(exchange, tick[stock], tick[id], tick[price]);
-    this.skipped += skipped;
+    for (const tick of ticks) {
+      this.#apply(exchange, tick?.[stock], tick?.[id], tick?.[price])?.count();
+    }
+    if (Number.isSafeInteger(skipped) && skipped >= 0) this.skipped += skipped;
+    else this.#refuse("a message whose count of skipped ticks is no count");
   }
 
   /**
    * The api's snapshot: it may be older than what the feed has brought meanwhile.
-   * @param {{stocks: Row[]}} snapshot
+   * @param {unknown} snapshot {stocks: Row[]}; throws an Error that says so when it has no such list
    */
-  mergeSnapshot({ stocks }) {
-    for (const row of stocks) this.#apply(row.exchange_name, row.stock_name, row.id, row.price);
+  mergeSnapshot(snapshot) {
+    const { stocks } = /** @type {{stocks?: Row[]}} */ (snapshot ?? {});
+    if (!Array.isArray(stocks)) throw new Error("The api's answer has no list of stocks.");
+    for (const row of stocks) this.#apply(row?.exchange_name, row?.stock_name, row?.id, row?.price);
+  }
+
+  /**
+   * Every tick of a stock that is merged from now on, in order, also one that a snapshot brings; not those
+   * that were left out (conflated, or missed in a gap): the history has them. Returns what ends it.
+   * @param {string} stock
+   * @param {string | null} exchange null: of any
+   * @param {Listener} listener
+   * @returns {() => void}
+   */
+  follow(stock, exchange, listener) {
+    const follower = { exchange, listener };
+    const followers = this.#followers.get(stock) ?? new Set();
+    this.#followers.set(stock, followers.add(follower));
+    return () => {
+      followers.delete(follower);
+      if (followers.size === 0 && this.#followers.get(stock) === followers) this.#followers.delete(stock);
+    };
+  }
+
+  /**
+   * The id of the exchange's newest tick.
+   * @param {string} exchange
+   */
+  newestOf(exchange) {
+    return this.#newest.get(exchange) ?? null;
   }
 
   /** The quotes that are new or differ since the last call. */
@@ -57,22 +110,82 @@ export class Board {
     return changed;
   }
 
+  /** @param {number} elapsed milliseconds since the last call */
+  measure(elapsed) {
+    for (const stocks of this.#quotes.values()) for (const quote of stocks.values()) quote.measure(elapsed);
+  }
+
+  /** Changes are counted from the prices of now. */
+  resetReference() {
+    for (const stocks of this.#quotes.values()) {
+      for (const quote of stocks.values()) {
+        quote.reference = quote.price;
+        this.#changed.add(quote);
+      }
+    }
+  }
+
+  /** @param {string} why */
+  #refuse(why) {
+    this.refused += 1;
+    this.refusal = why;
+  }
+
   /**
-   * @param {string} exchange
-   * @param {string} stock
-   * @param {any} idText
-   * @param {any} price
+   * The stock's quote, if the tick is news.
+   * @param {unknown} exchange
+   * @param {unknown} stock
+   * @param {unknown} idText
+   * @param {unknown} price
+   * @returns {Quote | null}
    */
   #apply(exchange, stock, idText, price) {
-    const id = parseId(idText);
-    if (!id || !Number.isFinite(price)) return;
+    const id = typeof idText === "string" ? parseId(idText) : null;
+    if (!id || typeof stock !== "string" || !stock || typeof exchange !== "string") {
+      this.#refuse("a tick without an id or a stock's name");
+      return null;
+    }
+    if (typeof price !== "number" || !Number.isFinite(price)) {
+      this.#refuse(`a tick of ${stock} whose price is no number`);
+      return null;
+    }
     const stocks = this.#quotes.get(exchange) ?? new Map();
-    this.#quotes.set(exchange, stocks);
-    const quote = stocks.get(stock);
-    if (quote && !isNewer(id, quote.id)) return; // seen: redelivered, recovered or an older snapshot
-    const fresh = Object.assign(quote ?? { exchange, stock }, { id, price, previous: quote?.price ?? null });
-    stocks.set(stock, fresh);
-    this.#changed.add(fresh);
+    const quote = stocks.get(stock) ?? new Quote(exchange, stock, id, price);
+    if (stocks.has(stock)) {
+      if (!isNewer(id, quote.id)) return null; // seen: redelivered, recovered or an older snapshot
+      quote.take(id, price);
+    }
+    this.#quotes.set(exchange, stocks.set(stock, quote));
+    this.#merged(quote);
+    return quote;
+  }
+
+  /** @param {Quote} quote */
+  #merged(quote) {
+    const { id, stock, exchange, price } = quote;
+    this.#changed.add(quote);
     if (!this.newest || isNewer(id, this.newest)) this.newest = id;
+    const newest = this.#newest.get(exchange);
+    if (!newest || isNewer(id, newest)) this.#newest.set(exchange, id);
+    for (const follower of this.#followers.get(stock) ?? []) {
+      if (follower.exchange === null || follower.exchange === exchange) {
+        tell(follower.listener, { ms: id[0], us: Math.min(Math.floor(id[1] / 1024), 999), price, exchange });
+      }
+    }
+  }
+}
+
+/**
+ * A listener's fault is reported as one, and stops neither the others nor the feed.
+ * @param {Listener} listener
+ * @param {Tick} tick
+ */
+function tell(listener, tick) {
+  try {
+    listener(tick);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }

@@ -1,0 +1,134 @@
+// One row of the live table: its cells, and what they show of a quote.
+
+import { digitSpans, setText, showDigits, span } from "./cells.js";
+import { ageText, change, isStale, percentText, priceText, rateText } from "./format.js";
+import { drawing, linePath } from "./sparkline.js";
+
+/** @import { Quote } from "./quote.js" */
+
+const ARROWS = { up: "▲", down: "▼", same: "=", none: "" };
+const SPOKEN = { up: "up ", down: "down ", same: "unchanged ", none: "" };
+const LONG = 12; // digits; more don't fit beside each other
+const REDRAW_MS = 1000; // a sparkline has a point a second
+let rows = 0;
+
+export class Row {
+  visible = true; // until the page's observer says otherwise
+  #price = valueCell();
+  #change = valueCell();
+  #age = valueCell();
+  #rate = valueCell();
+  #path;
+  #digits = digitSpans();
+  #arrow = span("arrow");
+  #spoken = span("spoken");
+  #amount = digitSpans();
+  #percent = span("percent");
+  #drawnAt;
+
+  /** @param {Quote} quote */
+  constructor(quote) {
+    this.quote = quote;
+    this.element = document.createElement("tr");
+    this.element.dataset.exchange = quote.exchange;
+    this.element.dataset.stock = quote.stock;
+    this.button = nameButton(quote);
+    const { svg, path } = drawing();
+    this.#path = path;
+    this.#price.value.append(...this.#digits);
+    this.#arrow.setAttribute("aria-hidden", "true");
+    const amount = span("amount");
+    amount.append(this.#arrow, this.#spoken, ...this.#amount);
+    this.#change.value.append(amount, " ", this.#percent);
+    const trend = document.createElement("td");
+    trend.className = "trend";
+    trend.append(svg);
+    this.#rate.cell.classList.add("rate");
+    this.element.append(rowHead(this.button), this.#price.cell, this.#change.cell, trend);
+    this.element.append(this.#rate.cell, this.#age.cell);
+    rows += 1;
+    this.#drawnAt = -REDRAW_MS + ((rows * 137) % REDRAW_MS); // not all in the same frame
+  }
+
+  /**
+   * @param {number} serverNow
+   * @param {number} now by the page's own clock
+   */
+  draw(serverNow, now) {
+    const { price, previous, reference, rate, trail } = this.quote;
+    const digits = priceText(price);
+    showDigits(this.#digits, digits);
+    mark(this.#price.value, "long", digits.length > LONG);
+    mark(this.#price.value, "rose", previous !== null && price > previous);
+    mark(this.#price.value, "fell", previous !== null && price < previous);
+    this.#showChange(change(price, reference), percentText(price, reference));
+    setText(this.#rate.value, rateText(rate));
+    this.#showAge(serverNow - this.quote.id[0]);
+    if (now - this.#drawnAt < REDRAW_MS) return;
+    this.#drawnAt = now;
+    const line = linePath(trail);
+    if (this.#path.getAttribute("d") !== line) this.#path.setAttribute("d", line);
+  }
+
+  /**
+   * @param {ReturnType<typeof change>} moved
+   * @param {string} percent
+   */
+  #showChange({ direction, text }, percent) {
+    const { cell, value } = this.#change;
+    if (cell.dataset.direction !== direction) cell.dataset.direction = direction;
+    setText(this.#arrow, ARROWS[direction]);
+    setText(this.#spoken, SPOKEN[direction]);
+    showDigits(this.#amount, text);
+    setText(this.#percent, percent);
+    mark(value, "long", text.length > LONG);
+  }
+
+  /** @param {number} ms */
+  #showAge(ms) {
+    const stale = isStale(ms);
+    mark(this.element, "stale", stale);
+    setText(this.#age.value, stale ? `stale ${ageText(ms)}` : ageText(ms));
+  }
+}
+
+/**
+ * A cell and, within it, a box of fixed size: its text changes without the table being laid out again.
+ */
+function valueCell() {
+  const cell = document.createElement("td");
+  cell.className = "number";
+  const value = span("value");
+  cell.append(value);
+  return { cell, value };
+}
+
+/** @param {Quote} quote */
+function nameButton({ stock }) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "stock";
+  button.title = stock;
+  button.setAttribute("aria-pressed", "false");
+  const name = document.createElement("bdi"); // a name's direction is its own business
+  name.textContent = stock;
+  button.append(name);
+  return button;
+}
+
+/** @param {HTMLButtonElement} button */
+function rowHead(button) {
+  const head = document.createElement("th");
+  head.scope = "row";
+  head.append(button);
+  return head;
+}
+
+/**
+ * @param {Element} node
+ * @param {string} name
+ * @param {boolean} on
+ */
+function mark(node, name, on) {
+  if (node.classList.contains(name) !== on) node.classList.toggle(name, on);
+}
