@@ -16,6 +16,7 @@ import { Board } from "./ticks.js";
 
 const SECOND_MS = 1000;
 const SLEPT_MS = 10_000; // a second that took so long: the computer slept, or the page was put aside
+const SETTLED_MS = 500;
 const MANY = 20; // stocks; a filter is worth its place
 const TITLE = document.title;
 
@@ -29,15 +30,18 @@ const table = new LiveTable(board, element("live-table", HTMLTableElement), (sto
 let connection = opened(serverNow());
 /** @type {string[]} */
 let said = [];
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let speaking;
 let measured = performance.now();
 let lastSecond = Date.now();
 let counts = { skipped: 0, refused: 0 };
 
 /** @param {Event} event */
 function happened(event) {
-  const gaps = connection.gapCount;
-  connection = next(connection, event);
-  if (connection.gapCount !== gaps) {
+  const was = connection;
+  connection = next(was, event);
+  if (connection.feed === "live" && was.feed !== "live" && was.away) strip.ask(); // it may be back too
+  if (connection.gapCount !== was.gapCount) {
     setText(element("gaps"), countText(connection.gapCount));
     showGaps({ summary: element("gap-summary"), list: element("gap-list") }, connection.gaps);
   }
@@ -54,9 +58,20 @@ function showConnection() {
   element("live-notice").hidden = !notice;
   setText(element("live-notice"), notice);
   document.title = name === "live" || name === "connecting" ? TITLE : `${label} – ${TITLE}`;
-  const news = spoken.filter((sentence) => !said.includes(sentence));
-  said = spoken;
-  if (news.length) setText(element("announce"), news.join(" "));
+  speak(spoken);
+}
+
+/**
+ * Says what is new, once it has settled: several things change within moments.
+ * @param {string[]} sentences all that is true now
+ */
+function speak(sentences) {
+  clearTimeout(speaking);
+  speaking = setTimeout(() => {
+    const news = sentences.filter((sentence) => !said.includes(sentence));
+    said = sentences;
+    if (news.length) setText(element("announce"), news.join(" "));
+  }, SETTLED_MS);
 }
 
 function showFacts() {

@@ -160,12 +160,13 @@ function detail(name, lasted, quiet, since) {
  * @param {number} now
  */
 function lastingNotices(connection, now) {
-  const { failed, away, snapshot, gaps, gapAt, loaded, recovered } = connection;
+  const { feed, failed, away, snapshot, gaps, gapAt, loaded, recovered } = connection;
   const said = [];
   if (failed !== null) said.push(`Live prices can't be shown: ${failed}`);
   if (away) {
     const since = clockTime(new Date(away.since));
-    said.push(`The backend is away since ${since}: ${away.problem} Live prices don't need it; history does.`);
+    const rest = feed === "live" ? " Live prices don't need it; history does." : "";
+    said.push(`The backend is away since ${since}: ${away.problem}${rest}`);
   } else if (snapshot !== null) {
     said.push(`The last stored prices can't be loaded yet: ${snapshot}`);
   }

@@ -16,7 +16,7 @@ import { ageText, countText } from "./format.js";
 /** @typedef {{text: string, warn: boolean}} Cell */
 
 const EVERY_MS = 5000;
-const AT_MOST_MS = 20_000;
+const AT_MOST_MS = 10_000;
 const BEHIND_SECONDS = 10;
 const NO_ROW_MS = 30_000;
 const UNKNOWN = "unknown";
@@ -98,11 +98,12 @@ export class StatusStrip {
   }
 
   start() {
-    document.addEventListener("visibilitychange", () => this.#ask());
-    this.#ask();
+    document.addEventListener("visibilitychange", () => this.ask());
+    this.ask();
   }
 
-  async #ask() {
+  /** Now, and every five seconds from then on. */
+  async ask() {
     clearTimeout(this.#timer);
     if (document.hidden || this.#asking) return;
     this.#asking = true;
@@ -110,7 +111,7 @@ export class StatusStrip {
     this.#asking = false;
     this.#failures = problem === null ? 0 : this.#failures + 1;
     this.#told(problem);
-    this.#timer = setTimeout(() => this.#ask(), waitMs(this.#failures));
+    this.#timer = setTimeout(() => this.ask(), waitMs(this.#failures));
   }
 
   /** @returns {Promise<string | null>} what went wrong */

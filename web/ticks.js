@@ -6,6 +6,7 @@ import { Quote } from "./quote.js";
 /** @typedef {{exchange_name: string, stock_name: string, timestamp: string, id: string, price: number}} Row */
 /**
  * @typedef {object} Tick as those who follow a stock get it
+ * @property {Id} id
  * @property {number} ms since 1970, the server's clock
  * @property {number} us microseconds within that millisecond
  * @property {number} price
@@ -169,7 +170,13 @@ export class Board {
     if (!newest || isNewer(id, newest)) this.#newest.set(exchange, id);
     for (const follower of this.#followers.get(stock) ?? []) {
       if (follower.exchange === null || follower.exchange === exchange) {
-        tell(follower.listener, { ms: id[0], us: Math.min(Math.floor(id[1] / 1024), 999), price, exchange });
+        tell(follower.listener, {
+          id,
+          ms: id[0],
+          us: Math.min(Math.floor(id[1] / 1024), 999),
+          price,
+          exchange,
+        });
       }
     }
   }

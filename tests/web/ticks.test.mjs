@@ -19,6 +19,8 @@ const publication = (ticks, skipped = 0) => ({
 /** @param {Board} board */
 const shown = (board) =>
   [...board.takeChanged()].map(({ exchange, stock, price, previous }) => [exchange, stock, price, previous]);
+/** @param {Board} board */
+const references = (board) => [...board.takeChanged()].map(({ reference }) => reference);
 
 test("ids are compared as two numbers, not as text", () => {
   /** @param {string} text */
@@ -103,12 +105,117 @@ test("columns are found by name, in any order, with others between", () => {
   assert.deepEqual(shown(board), [["NYSE", "TSLA", 700, null]]);
 });
 
-test("rows without an id or a price are left out", () => {
+test("ticks that can't be used are refused one by one and counted; their neighbours are shown", () => {
   const board = new Board();
-  const ticks = [["x", "TSLA", 700], ["1-0", "TSLA", null], ["1-0", "TSLA", "700"], []];
-  board.mergePublication("NYSE", publication(ticks));
-  board.mergePublication("NYSE", { ticks: [["1-0", "TSLA", 700]] });
+  const ticks = [
+    ["x", "TSLA", 700],
+    [5, "TSLA", 700],
+    ["1-0", "TSLA", null],
+    ["1-0", "TSLA", "700"],
+    ["1-0", "TSLA", Infinity],
+    ["1-0", "TSLA"],
+    ["1-0", "", 700],
+    ["1-0", { toString: () => "TSLA" }, 700],
+    [],
+    null,
+    "1-0",
+    7,
+    ["1-0", "DIS", 145],
+  ];
+  board.mergePublication("NYSE", { columns: COLUMNS, ticks });
+  assert.deepEqual(shown(board), [["NYSE", "DIS", 145, null]]);
+  assert.equal(board.refused, 12);
+  assert.equal(board.refusal, "a tick without an id or a stock's name");
+});
+
+test("messages of another shape are refused and counted", () => {
+  const board = new Board();
+  const ticks = [["1-0", "TSLA", 700]];
+  const odd = [
+    null,
+    undefined,
+    7,
+    "x",
+    [],
+    {},
+    { ticks },
+    { columns: COLUMNS },
+    { columns: COLUMNS, ticks: "x" },
+  ];
+  for (const message of odd) board.mergePublication("NYSE", message);
+  assert.equal(board.refused, odd.length);
+  board.mergePublication("NYSE", { columns: ["id", "price"], ticks });
+  assert.equal(board.refused, odd.length + 1);
   assert.deepEqual(shown(board), []);
+});
+
+test("a count of skipped ticks that is no count is refused, the ticks beside it are merged", () => {
+  for (const skipped of ["3", -1, 0.5, NaN, null, {}]) {
+    const board = new Board();
+    board.mergePublication("NYSE", { columns: COLUMNS, ticks: [["1-0", "TSLA", 700]], skipped });
+    assert.deepEqual([shown(board).length, board.skipped, board.refused], [1, 0, 1]);
+  }
+});
+
+test("a message may have fields that nobody knows", () => {
+  const board = new Board();
+  board.mergePublication("NYSE", { ...publication([["1-0", "TSLA", 700]]), colour: "blue" });
+  assert.deepEqual([shown(board).length, board.refused], [1, 0]);
+});
+
+test("a snapshot without a list is an error, and its odd rows are refused", () => {
+  const board = new Board();
+  for (const snapshot of [null, {}, { stocks: {} }]) {
+    assert.throws(() => board.mergeSnapshot(snapshot), /no list of stocks/);
+  }
+  board.mergeSnapshot({ stocks: [null, { stock_name: "TSLA", price: 5, id: "1-0" }] });
+  assert.deepEqual([shown(board).length, board.refused], [0, 2]);
+});
+
+test("who follows a stock gets each of its ticks in order, until he is through", () => {
+  const board = new Board();
+  /** @type {[string, number, number, number][]} */
+  const seen = [];
+  /** @type {import("../../web/ticks.js").Listener} */
+  const note = ({ exchange, ms, us, price }) => seen.push([exchange, ms, us, price]);
+  const ends = [board.follow("TSLA", null, note), board.follow("TSLA", "NASDAQ", note)];
+  const ticks = [
+    ["5-0", "TSLA", 1],
+    ["5-2048", "TSLA", 2],
+    ["5-1024", "TSLA", 3],
+    ["6-0", "DIS", 4],
+  ];
+  board.mergePublication("NYSE", publication(ticks));
+  board.mergeSnapshot({ stocks: [{ stock_name: "TSLA", exchange_name: "NASDAQ", price: 7, id: "9-0" }] });
+  for (const end of ends) end();
+  board.mergePublication("NYSE", publication([["7-0", "TSLA", 1]]));
+  assert.deepEqual(seen, [
+    ["NYSE", 5, 0, 1],
+    ["NYSE", 5, 2, 2],
+    ["NASDAQ", 9, 0, 7],
+    ["NASDAQ", 9, 0, 7],
+  ]);
+});
+
+test("a change is counted from the first price that was seen, or from where it was reset", () => {
+  const board = new Board();
+  board.mergeSnapshot({ stocks: [{ stock_name: "TSLA", exchange_name: "NYSE", price: 700, id: "1-0" }] });
+  board.mergePublication("NYSE", publication([["2-0", "TSLA", 701]]));
+  board.mergePublication("NYSE", publication([["3-0", "TSLA", 702]]));
+  assert.deepEqual(references(board), [700]);
+  board.resetReference();
+  assert.deepEqual(references(board), [702]);
+});
+
+test("the newest tick is known by exchange", () => {
+  const board = new Board();
+  board.mergePublication("NYSE", publication([["5-1", "TSLA", 1]]));
+  board.mergePublication("NYSE", publication([["5-0", "DIS", 1]]));
+  board.mergePublication("NASDAQ", publication([["9-0", "AAPL", 1]]));
+  assert.deepEqual(
+    [board.newestOf("NYSE"), board.newestOf("NASDAQ"), board.newestOf("LSE")],
+    [[5, 1], [9, 0], null],
+  );
 });
 
 test("names of JavaScript's own properties are stocks like any other", () => {
