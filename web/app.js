@@ -128,7 +128,7 @@ function everySecond() {
 }
 
 function sayReference() {
-  setText(element("since"), `since ${clockTime(new Date())}`);
+  setText(element("since"), `since ${clockTime(new Date()).slice(0, 5)}`);
 }
 
 function resetReference() {

@@ -3,11 +3,17 @@
 import { fraction } from "./format.js";
 
 /**
+ * The text of an element without others in it. Its text node is kept: a new one for each tick is work for everybody.
  * @param {Node} node
  * @param {string} text
  */
 export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const only = node.firstChild;
+  if (only instanceof Text) {
+    if (only.data !== text) only.data = text;
+  } else if (text) {
+    node.textContent = text;
+  }
 }
 
 /** @param {string} name */

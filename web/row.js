@@ -29,7 +29,7 @@ export class Row {
   /** @param {Quote} quote */
   constructor(quote) {
     this.quote = quote;
-    this.element = document.createElement("tr");
+    this.element = made("tr", "row");
     this.element.dataset.exchange = quote.exchange;
     this.element.dataset.stock = quote.stock;
     this.button = nameButton(quote);
@@ -40,7 +40,7 @@ export class Row {
     const amount = span("amount");
     amount.append(this.#arrow, this.#spoken, ...this.#amount);
     this.#change.value.append(amount, " ", this.#percent);
-    const trend = document.createElement("td");
+    const trend = made("td", "cell");
     trend.className = "trend";
     trend.append(svg);
     this.#rate.cell.classList.add("rate");
@@ -93,10 +93,19 @@ export class Row {
 }
 
 /**
- * A cell and, within it, a box of fixed size: its text changes without the table being laid out again.
+ * An element of a table that says so: laid out as grids they are no table to every browser.
+ * @template {"tr" | "td" | "th" | "tbody"} T
+ * @param {T} tag
+ * @param {string} role
  */
+export function made(tag, role) {
+  const element = document.createElement(tag);
+  element.setAttribute("role", role);
+  return element;
+}
+
 function valueCell() {
-  const cell = document.createElement("td");
+  const cell = made("td", "cell");
   cell.className = "number";
   const value = span("value");
   cell.append(value);
@@ -118,7 +127,7 @@ function nameButton({ stock }) {
 
 /** @param {HTMLButtonElement} button */
 function rowHead(button) {
-  const head = document.createElement("th");
+  const head = made("th", "rowheader");
   head.scope = "row";
   head.append(button);
   return head;

@@ -1,7 +1,7 @@
 // The live table: at most one drawing a frame, of rows that changed, and first of those in view.
 
 import { serverNow } from "./api.js";
-import { Row } from "./row.js";
+import { made, Row } from "./row.js";
 
 /** @import { Quote } from "./quote.js" */
 /** @import { Board } from "./ticks.js" */
@@ -110,14 +110,16 @@ export class LiveTable {
     const known = this.#groups.get(exchange);
     if (known) return known;
     /** @type {Group} */
-    const group = { body: document.createElement("tbody"), names: [] };
-    const title = document.createElement("th");
+    const group = { body: made("tbody", "rowgroup"), names: [] };
+    const heading = made("tr", "row");
+    heading.className = "group";
+    const title = made("th", "rowheader");
     title.scope = "rowgroup";
     title.colSpan = COLUMNS;
     title.textContent = exchange;
+    heading.append(title);
     group.body.hidden = Boolean(this.#filter);
-    group.body.insertRow().append(title);
-    group.body.rows[0].className = "group";
+    group.body.append(heading);
     const later = [...this.#groups.keys()].filter((name) => name > exchange).sort()[0];
     this.#table.insertBefore(group.body, (later && this.#groups.get(later)?.body) || null);
     this.#groups.set(exchange, group);
