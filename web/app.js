@@ -117,7 +117,7 @@ async function go(step) {
 function everySecond() {
   const slept = Date.now() - lastSecond > SLEPT_MS;
   lastSecond = Date.now();
-  if (slept) feed.wake();
+  if (slept && !document.hidden) feed.wake(); // a hidden page has slow seconds, and wakes when it is seen
   const now = performance.now();
   board.measure(now - measured);
   measured = now;

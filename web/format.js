@@ -6,10 +6,17 @@ const CERTAIN = 15;
 const DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: CERTAIN, useGrouping: false });
 const GROUPED = new Intl.NumberFormat("en-US");
 const STALE_MS = 10_000;
+// Beyond these a price is said with an exponent: hundreds of zeros help nobody. No tick of the pipeline's is.
+const [HUGE, TINY] = [1e21, 1e-18];
 
 // toPrecision rounds the number itself; Intl alone would round its shortest decimal form once more.
 /** @param {number} price */
-export const priceText = (price) => about(price) + DIGITS.format(Number(price.toPrecision(CERTAIN)));
+export function priceText(price) {
+  const certain = Number(price.toPrecision(CERTAIN));
+  const size = Math.abs(certain);
+  const endless = size >= HUGE || (size > 0 && size < TINY);
+  return about(price) + (endless ? String(certain) : DIGITS.format(certain));
+}
 /** @param {number} count */
 export const countText = (count) => GROUPED.format(count);
 

@@ -31,6 +31,7 @@ export class LiveFeed {
   #client = null;
   /** @type {Subscription[]} */
   #subscriptions = [];
+  #subscribing = false; // not before there is a snapshot
   #wasLive = false;
   #heard = Date.now();
   /** @type {Promise<void> | null} */
@@ -54,15 +55,17 @@ export class LiveFeed {
   }
 
   async start() {
+    this.#client = this.#open();
+    this.#client.connect(); // meanwhile
     // An api that is away doesn't hold back live prices.
     await Promise.race([this.#reload(), pause(SNAPSHOT_FIRST_MS)]);
     this.connect();
   }
 
   connect() {
-    this.#client ??= this.#open();
+    this.#subscribing = true;
     for (const subscription of this.#subscriptions) subscription.subscribe();
-    this.#client.connect();
+    this.#client?.connect();
   }
 
   /**
@@ -128,6 +131,7 @@ export class LiveFeed {
 
   /** @returns {Feed} */
   #state() {
+    if (!this.#subscribing) return "connecting";
     const states = this.#subscriptions.map(({ state }) => state);
     const refused = states.some((state) => state === "unsubscribed"); // for good, like a client that is disconnected
     if (this.#client?.state === "disconnected" || refused) return "disconnected";

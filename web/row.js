@@ -35,6 +35,7 @@ export class Row {
     this.button = nameButton(quote);
     const { svg, path } = drawing();
     this.#path = path;
+    this.#price.value.classList.add("move");
     this.#price.value.append(...this.#digits);
     this.#arrow.setAttribute("aria-hidden", "true");
     const amount = span("amount");

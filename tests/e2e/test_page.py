@@ -49,7 +49,8 @@ async def test_the_page_shows_a_price_that_changes(page: Page) -> None:
     before = await price.inner_text()
     await expect(price).not_to_have_text(before, timeout=SLOW)
     change = page.locator("#live-table tr[data-stock=TSLA] td:nth-child(3)")
-    await expect(change).to_have_text(re.compile(r"^(▲up |▼down |\W?unchanged )\W?[\d.]+$"))
+    said = re.compile(r"^(▲up |▼down |=unchanged )\W?[\d.]+ \W?[\d.]+%$")
+    await expect(change).to_have_text(said)
     await expect(page.locator("#last-tick")).to_have_text(re.compile("^(now|[1-9]\u00a0s)$"))
 
 

@@ -114,3 +114,18 @@ async def test_who_asks_for_grafana_where_it_isnt_is_told(
             async with http.get(f"{url}/nothing-here") as answer:
                 problem = await answer.json(content_type="application/problem+json")
                 assert problem["detail"] == "There is nothing at this address."
+
+
+async def test_the_page_learns_without_an_error_whether_there_is_a_grafana(behind: str) -> None:
+    """An error would be one in the browser's console, too."""
+    assert await _there(behind) == (200, "/grafana/api/health")
+    assert await _there(None) == (204, None)
+    assert await _there(f"{LOOPBACK}:9") == (204, None)
+
+
+async def _there(grafana: str | None) -> tuple[int, str | None]:
+    """The status, and what Grafana was asked for."""
+    with nginx(grafana) as url:
+        async with aiohttp.ClientSession() as http, http.get(f"{url}/grafana-there") as answer:
+            said = await answer.json() if answer.status == 200 else {"path": None}
+            return answer.status, said["path"]

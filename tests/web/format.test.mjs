@@ -19,6 +19,8 @@ test("a price keeps its digits, fifteen of them, and says when there are more", 
     [9007199254740992, "≈9007199254740990"],
     [0.000000000000000001, "0.000000000000000001"],
     [99999999999.9999, "99999999999.9999"],
+    [1e300, "1e+300"],
+    [-1.5e-300, "-1.5e-300"],
     [1 / 3, "≈0.333333333333333"],
     [700.7442898221115, "≈700.744289822111"], // a little below the half
   ];
@@ -33,6 +35,7 @@ test("a change has the decimals of the two prices and says which way", () => {
   const [large, larger] = [123456789012345678.12, 123456789012345699.12];
   assert.deepEqual(change(larger, large), { direction: "up", text: "≈+16" });
   assert.deepEqual(change(large, large), { direction: "same", text: "≈0" });
+  assert.deepEqual(change(1e300, 1e-300), { direction: "up", text: "+1e+300" });
   assert.deepEqual(change(700, null), { direction: "none", text: "" });
 });
 
