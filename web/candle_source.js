@@ -1,0 +1,91 @@
+// What a chart asks the api for: all of its candles once, and the minutes that have just ended once more.
+
+import { getJson } from "./api.js";
+import { MINUTE, WIDTHS, down } from "./candles.js";
+
+/** @typedef {import("./candles.js").Candles} Candles */
+/** @typedef {import("./candles.js").Row} Row */
+
+const SHOWN = 1000; // candles
+const BEHIND = 10_000; // ms: a flush (5 s), its COPY, and a clock known to a second only
+const AGAIN = 5 * MINUTE; // so long a writer may be late and is still believed
+const TICKS = 20_000; // of one answer
+const ANSWERS = 5;
+const MOST_CANDLES = 10_000; // of one answer of the api
+
+/** A second at which the minute before is stored, for the api to be asked again. */
+export const SETTLED_AFTER = 8000;
+
+/** The minutes that are over and stored, and the ticks since then. Ticks of the feed may be added meanwhile.
+ * @param {Candles} candles @param {string} stock @param {number} now ms, by the server's clock
+ * @param {AbortSignal} signal @returns {Promise<number>} the end of the last minute that the api had whole */
+export async function load(candles, stock, now, signal) {
+  const over = down(now - BEHIND, MINUTE);
+  const from = down(over - AGAIN, candles.width);
+  const [old, minutes, ticks] = await Promise.all([
+    oldCandles(candles.width, stock, from, signal),
+    rows(stock, "1m", from, over, signal),
+    ticksSince(stock, over, signal),
+  ]);
+  candles.begin(old, from);
+  candles.settle(minutes);
+  for (const tick of ticks) candles.addTick(tick);
+  return over;
+}
+
+/** Asks again for minutes that have ended, and says until when they have, and whether any has changed.
+ * @param {Candles} candles @param {string} stock @param {number} until what the last call said
+ * @param {number} now @param {AbortSignal} signal */
+export async function settle(candles, stock, until, now, signal) {
+  const over = down(now - SETTLED_AFTER, MINUTE);
+  const from = Math.max(candles.from, until - AGAIN);
+  const changed = candles.settle(await rows(stock, "1m", from, over, signal));
+  return { until: over, changed };
+}
+
+/** @param {number} width @param {string} stock @param {number} from @param {AbortSignal} signal */
+async function oldCandles(width, stock, from, signal) {
+  const name = Object.keys(WIDTHS).find((each) => WIDTHS[each] === width) ?? "1m";
+  const found = await rows(stock, name, from - SHOWN * width, from, signal);
+  if (found.length) return found;
+  const { timestamp } = await getJson("/api/latest", { stock_name: stock }, signal);
+  const last = down(Date.parse(timestamp), width) + width; // it may have been quiet for long
+  return last < from ? rows(stock, name, last - SHOWN * width, last, signal) : found;
+}
+
+/** @param {string} stock @param {string} interval @param {number} start ms @param {number} end ms
+ * @param {AbortSignal} signal @returns {Promise<Row[]>} */
+async function rows(stock, interval, start, end, signal) {
+  if (start >= end) return [];
+  const found = [];
+  const query = {
+    stock_name: stock,
+    interval,
+    start_time: iso(start),
+    end_time: iso(end),
+    limit: MOST_CANDLES,
+  };
+  for (let cursor = null; ;) {
+    const page = await getJson("/api/candles", { ...query, cursor }, signal);
+    found.push(...page.candles);
+    cursor = page.next_cursor;
+    if (cursor === null) return found;
+  }
+}
+
+/** Too many to read are none: the minute is then whole only when it has ended.
+ * @param {string} stock @param {number} start @param {AbortSignal} signal */
+async function ticksSince(stock, start, signal) {
+  const found = [];
+  const query = { stock_name: stock, start_time: iso(start), limit: TICKS };
+  for (let cursor = null, answers = 0; answers < ANSWERS; answers += 1) {
+    const page = await getJson("/api/prices", { ...query, cursor }, signal);
+    found.push(...page.prices);
+    cursor = page.next_cursor;
+    if (cursor === null) return found;
+  }
+  return [];
+}
+
+/** @param {number} ms */
+const iso = (ms) => new Date(ms).toISOString();

@@ -1,0 +1,208 @@
+// The chart of one stock: its candles from the api, then live on the same chart.
+
+import { changed, readCharted } from "./address.js";
+import { serverNow } from "./api.js";
+import { load, settle, SETTLED_AFTER } from "./candle_source.js";
+import { Candles, MINUTE, WIDTHS, down } from "./candles.js";
+import { setText } from "./cells.js";
+import { ChartText } from "./chart_text.js";
+import { element } from "./page_elements.js";
+import { openPlot } from "./plot.js";
+
+/** @typedef {import("./candles.js").Tick & {exchange?: string}} Tick */
+/** @typedef {{follow(stock: string, exchange: string | null, listener: (tick: Tick) => void): () => void}} Followed
+ * The board: it calls the listener with each merged tick, and returns how to stop that. */
+
+const LONGEST_PAUSE = 30_000; // ms
+const RESTED = 1000; // ms between two texts about what is in sight
+
+export class LiveChart {
+  #board;
+  /** @type {string | null} */
+  #stock = null;
+  #width = "1m";
+  /** @type {"candles" | "line"} */
+  #kind = "candles";
+  #candles = new Candles(MINUTE);
+  /** @type {Candles | null} those that are being loaded; the feed's ticks go to both */
+  #next = null;
+  #running = new AbortController();
+  #unfollow = () => {};
+  /** @type {import("./plot.js").Plot | null} */
+  #plot = null;
+  /** @type {Set<number> | null} starts of candles that changed since they were drawn; null: draw all */
+  #changed = null;
+  #frame = 0;
+  #text = new ChartText();
+
+  /** @param {Followed} board */
+  constructor(board) {
+    this.#board = board;
+  }
+
+  /** Listens to the page; the chart itself begins with a stock. */
+  start() {
+    this.#text.start();
+    document.addEventListener("stockchosen", (event) => {
+      this.choose(/** @type {CustomEvent} */ (event).detail.stock);
+    });
+    addEventListener("popstate", () => this.#readAddress());
+    onChoice("chart-widths", (value) => this.#remember({ width: value }));
+    onChoice("chart-kinds", (value) => this.#remember({ kind: value }));
+    setInterval(() => this.#tellSight(), RESTED);
+    this.#readAddress();
+  }
+
+  /** A stock that there is: the first one is shown unless the address names another. @param {string} stock */
+  offer(stock) {
+    if (this.#stock === null) this.#show({ ...readCharted(location.search), stock });
+  }
+
+  /** @param {string} stock */
+  choose(stock) {
+    if (stock !== this.#stock) this.#remember({ chart: stock });
+  }
+
+  /** Ask the api for everything again: the feed has missed something. */
+  reload() {
+    if (this.#stock !== null) this.#load(this.#stock);
+  }
+
+  /** @param {Record<string, string>} changes to the address */
+  #remember(changes) {
+    const all = this.#stock === null ? changes : { chart: this.#stock, ...changes };
+    history.replaceState(history.state, "", changed(location.search, all));
+    this.#readAddress();
+  }
+
+  #readAddress() {
+    const charted = readCharted(location.search);
+    this.#show({ ...charted, stock: charted.stock ?? this.#stock });
+  }
+
+  /** @param {import("./address.js").Charted} charted */
+  #show({ stock, width, kind }) {
+    press("chart-widths", width);
+    press("chart-kinds", kind);
+    this.#text.kind = kind;
+    const same = stock === this.#stock && width === this.#width;
+    [this.#stock, this.#width, this.#kind] = [stock, width, kind];
+    if (stock === null) return;
+    if (same) return this.#draw(null);
+    setText(element("chart-stock"), stock);
+    this.#candles = new Candles(WIDTHS[width]);
+    this.#follow(stock);
+    this.#draw(null);
+    this.#load(stock);
+  }
+
+  /** @param {string} stock */
+  #follow(stock) {
+    this.#unfollow();
+    this.#unfollow = this.#board.follow(stock, null, (tick) => {
+      this.#next?.addTick(tick);
+      const start = this.#candles.addTick(tick);
+      if (start !== null) this.#draw(start);
+    });
+  }
+
+  /** Until it has succeeded, or something else is to be shown. @param {string} stock */
+  async #load(stock) {
+    this.#running.abort();
+    const { signal } = (this.#running = new AbortController());
+    if (this.#candles.from === -Infinity) this.#text.message("Loading…");
+    const next = new Candles(WIDTHS[this.#width]);
+    this.#next = next;
+    for (let wait = 1000; ; wait = Math.min(2 * wait, LONGEST_PAUSE)) {
+      try {
+        const until = await load(next, stock, serverNow(), signal);
+        if (signal.aborted) return;
+        const first = this.#candles.from === -Infinity;
+        [this.#candles, this.#next] = [next, null];
+        this.#text.message(this.#candles.all().length ? "" : "There is no price yet.");
+        this.#draw(null);
+        if (first) this.#plot?.reset();
+        return this.#keepSettled(stock, until, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#text.message(`The past can't be shown yet: ${/** @type {Error} */ (error).message}`);
+      }
+      await pause(wait, signal);
+    }
+  }
+
+  /** A little after each minute the api knows all of it. @param {string} stock @param {number} until
+   * @param {AbortSignal} signal */
+  async #keepSettled(stock, until, signal) {
+    while (!signal.aborted) {
+      const now = serverNow();
+      await pause(down(now - SETTLED_AFTER, MINUTE) + MINUTE + SETTLED_AFTER - now, signal);
+      try {
+        const settled = await settle(this.#candles, stock, until, serverNow(), signal);
+        until = settled.until;
+        if (settled.changed && !signal.aborted) this.#draw(null);
+      } catch {
+        // Asked again in a minute, for what was missed meanwhile too; that the api is away, others say.
+      }
+    }
+  }
+
+  /** At most once a frame. @param {number | null} start of a candle that changed; null for all */
+  #draw(start) {
+    if (start === null) this.#changed = null;
+    else this.#changed?.add(start);
+    this.#frame ||= requestAnimationFrame(() => this.#drawNow());
+  }
+
+  async #drawNow() {
+    try {
+      this.#plot ??= await this.#open();
+    } catch (error) {
+      this.#text.message(/** @type {Error} */ (error).message);
+      return;
+    } finally {
+      this.#frame = 0;
+    }
+    const starts = this.#changed && [...this.#changed].sort((a, b) => a - b);
+    this.#changed = new Set();
+    const plot = this.#plot;
+    const done = starts?.every((start) => {
+      const candle = this.#candles.at(start);
+      return candle !== null && plot.update(candle);
+    });
+    if (!done) plot.show(this.#kind, this.#candles.all());
+    if (!done) this.#tellSight();
+  }
+
+  async #open() {
+    const plot = await openPlot(element("chart"));
+    this.#text.attach(plot, () => this.#candles.all());
+    return plot;
+  }
+
+  #tellSight() {
+    if (this.#plot && this.#stock !== null) this.#text.sight(this.#stock, this.#width);
+  }
+}
+
+/** Rejects never: an aborted pause ends at once. @param {number} ms @param {AbortSignal} signal */
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve(undefined)), { once: true });
+  });
+}
+
+/** @param {string} id of a group of buttons @param {(value: string) => void} chosen */
+function onChoice(id, chosen) {
+  element(id).addEventListener("click", ({ target }) => {
+    if (target instanceof HTMLButtonElement) chosen(target.value);
+  });
+}
+
+/** @param {string} id @param {string} value */
+function press(id, value) {
+  for (const button of element(id).querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(button.value === value));
+  }
+}
