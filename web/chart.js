@@ -14,6 +14,7 @@ import { openPlot } from "./plot.js";
  * The board: it calls the listener with each merged tick, and returns how to stop that. */
 
 const LONGEST_PAUSE = 30_000; // ms
+const DRAWN_EVERY = 200; // ms
 const RESTED = 1000; // ms between two texts about what is in sight
 
 export class LiveChart {
@@ -32,7 +33,9 @@ export class LiveChart {
   #plot = null;
   /** @type {Set<number> | null} starts of candles that changed since they were drawn; null: draw all */
   #changed = null;
-  #frame = 0;
+  /** @type {ReturnType<typeof setTimeout> | 0} */
+  #waiting = 0;
+  #drawn = -Infinity;
   #text = new ChartText();
 
   /** @param {Followed} board */
@@ -147,22 +150,32 @@ export class LiveChart {
     }
   }
 
-  /** At most once a frame. @param {number | null} start of a candle that changed; null for all */
+  /**
+   * Some times a second, which is enough for eyes, and leaves the frames to the table.
+   * @param {number | null} start of a candle that changed; null for all
+   */
   #draw(start) {
     if (start === null) this.#changed = null;
     else this.#changed?.add(start);
-    this.#frame ||= requestAnimationFrame(() => this.#drawNow());
+    this.#later(Math.max(0, this.#drawn + DRAWN_EVERY - performance.now()));
+  }
+
+  /** @param {number} ms */
+  #later(ms) {
+    this.#waiting ||= setTimeout(() => requestAnimationFrame(() => this.#drawNow()), ms);
   }
 
   async #drawNow() {
     try {
       this.#plot ??= await this.#open();
+      this.#waiting = 0;
     } catch (error) {
       this.#text.message(/** @type {Error} */ (error).message);
+      this.#waiting = 0;
+      this.#later(LONGEST_PAUSE);
       return;
-    } finally {
-      this.#frame = 0;
     }
+    this.#drawn = performance.now();
     const starts = this.#changed && [...this.#changed].sort((a, b) => a - b);
     this.#changed = new Set();
     const plot = this.#plot;

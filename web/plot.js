@@ -9,6 +9,7 @@ import { decimals, labelText, localScale, pointTime } from "./axis.js";
 const LIBRARY = "/vendor/lightweight-charts.standalone.production.js";
 const DARK = "(prefers-color-scheme: dark)";
 const STILL = "(prefers-reduced-motion: reduce)";
+const FEW = 60; // points that are drawn one by one
 /** @type {Promise<any> | null} */
 let library = null;
 
@@ -43,9 +44,7 @@ export class Plot {
     this.#charts = charts;
     this.#chart = charts.createChartEx(container, localScale(charts.defaultHorzScaleBehavior()), options());
     container.firstElementChild?.setAttribute("aria-hidden", "true"); // its words are beside it
-    for (const query of [DARK, STILL]) {
-      matchMedia(query).addEventListener("change", () => this.#recolour());
-    }
+    matchMedia(DARK).addEventListener("change", () => this.#recolour());
     // The wheel is the page's own until somebody has turned to the chart.
     const wheel = (/** @type {boolean} */ mouseWheel) => {
       this.#chart.applyOptions({ handleScroll: { mouseWheel }, handleScale: { mouseWheel } });
@@ -65,6 +64,7 @@ export class Plot {
     const digits = decimals(data.map(({ close }) => close));
     const formatter = (/** @type {number} */ price) => price.toFixed(digits);
     this.#series.applyOptions({
+      pointMarkersVisible: data.length <= FEW,
       priceFormat: { type: "custom", formatter, minMove: 10 ** -digits, base: 10 ** digits },
     });
     this.#series.setData(data.map((each) => this.#item(each)));
@@ -134,7 +134,7 @@ export class Plot {
   }
 
   #recolour() {
-    this.#chart.applyOptions(options());
+    this.#chart.applyOptions(colours());
     this.#series?.applyOptions(seriesColours());
   }
 }
@@ -143,30 +143,29 @@ export class Plot {
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function options() {
-  const [ground, ink, line] = ["--surface", "--ink", "--line"].map(colour);
-  const edge = { borderColor: line };
+  const { layout, timeScale, ...rest } = colours();
   return {
+    ...rest,
     autoSize: true,
-    layout: {
-      background: { type: "solid", color: ground },
-      textColor: ink,
-      fontFamily: "system-ui, sans-serif",
-      attributionLogo: false, // it brings a <style>, which the page's policy forbids; a link beside it says the same
-    },
-    grid: { vertLines: { color: line }, horzLines: { color: line } },
-    rightPriceScale: edge,
-    timeScale: {
-      ...edge,
-      timeVisible: true,
-      secondsVisible: true,
-      rightOffset: 2,
-      tickMarkFormatter: labelText,
-    },
+    // The logo brings a <style>, which the page's policy forbids; a link beside the chart says the same.
+    layout: { ...layout, fontFamily: "system-ui, sans-serif", attributionLogo: false },
+    timeScale: { ...timeScale, timeVisible: true, secondsVisible: true, rightOffset: 2, tickMarkFormatter: labelText },
     localization: { timeFormatter: pointTime },
     crosshair: { mode: 0 },
     handleScroll: { mouseWheel: false, vertTouchDrag: false },
     handleScale: { mouseWheel: false },
     kineticScroll: { mouse: false, touch: !matchMedia(STILL).matches },
+  };
+}
+
+/** Only these when they change: an option of the time scale would move it. */
+function colours() {
+  const [ground, ink, line] = ["--surface", "--ink", "--line"].map(colour);
+  return {
+    layout: { background: { type: "solid", color: ground }, textColor: ink },
+    grid: { vertLines: { color: line }, horzLines: { color: line } },
+    rightPriceScale: { borderColor: line },
+    timeScale: { borderColor: line },
   };
 }
 
