@@ -2,6 +2,7 @@
 
 import { serverNow } from "./api.js";
 import { setText } from "./cells.js";
+import { LiveChart } from "./chart.js";
 import { next, opened, view } from "./connection.js";
 import { ageText, clockTime, countText, isStale } from "./format.js";
 import { showGaps } from "./gaps.js";
@@ -22,9 +23,11 @@ const TITLE = document.title;
 
 const board = new Board();
 const history = new History();
+const chart = new LiveChart(board);
 const table = new LiveTable(board, element("live-table", HTMLTableElement), (stock) => {
   element("live-empty").hidden = true;
   history.suggest(stock);
+  chart.offer(stock);
   if (table.size > MANY) element("filter-field").hidden = false;
 });
 let connection = opened(serverNow());
@@ -96,7 +99,10 @@ function lookAtCounts() {
 const feed = new LiveFeed(board, {
   changed: () => table.changed(),
   state: (state) => happened({ type: "feed", at: serverNow(), feed: state }),
-  missed: (gap) => happened({ type: "gap", at: serverNow(), gap }),
+  missed(gap) {
+    happened({ type: "gap", at: serverNow(), gap });
+    chart.reload();
+  },
   recovered: (since) => happened({ type: "recovered", at: serverNow(), since }),
   snapshot: (problem) => happened({ type: "snapshot", at: serverNow(), problem }),
 });
@@ -155,6 +161,7 @@ document.addEventListener("visibilitychange", () => {
 });
 sayReference();
 history.start();
+chart.start();
 strip.start();
 showGrafana(element("grafana"));
 go(() => feed.start());

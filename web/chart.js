@@ -14,6 +14,7 @@ import { openPlot } from "./plot.js";
  * The board: it calls the listener with each merged tick, and returns how to stop that. */
 
 const LONGEST_PAUSE = 30_000; // ms
+const FIRST_PRICE = 2000; // ms: the live prices come first
 const DRAWN_EVERY = 200; // ms
 const RESTED = 1000; // ms between two texts about what is in sight
 
@@ -53,12 +54,19 @@ export class LiveChart {
     onChoice("chart-widths", (value) => this.#remember({ width: value }));
     onChoice("chart-kinds", (value) => this.#remember({ kind: value }));
     setInterval(() => this.#tellSight(), RESTED);
-    this.#readAddress();
+    setTimeout(() => this.#begin(null), FIRST_PRICE); // without prices, what the address names
   }
 
   /** A stock that there is: the first one is shown unless the address names another. @param {string} stock */
   offer(stock) {
-    if (this.#stock === null) this.#show({ ...readCharted(location.search), stock });
+    this.#begin(stock);
+  }
+
+  /** @param {string | null} stock */
+  #begin(stock) {
+    if (this.#stock !== null) return;
+    const charted = readCharted(location.search);
+    this.#show({ ...charted, stock: charted.stock ?? stock });
   }
 
   /** @param {string} stock */

@@ -149,7 +149,13 @@ function options() {
     autoSize: true,
     // The logo brings a <style>, which the page's policy forbids; a link beside the chart says the same.
     layout: { ...layout, fontFamily: "system-ui, sans-serif", attributionLogo: false },
-    timeScale: { ...timeScale, timeVisible: true, secondsVisible: true, rightOffset: 2, tickMarkFormatter: labelText },
+    timeScale: {
+      ...timeScale,
+      timeVisible: true,
+      secondsVisible: true,
+      rightOffset: 2,
+      tickMarkFormatter: labelText,
+    },
     localization: { timeFormatter: pointTime },
     crosshair: { mode: 0 },
     handleScroll: { mouseWheel: false, vertTouchDrag: false },

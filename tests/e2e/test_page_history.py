@@ -1,43 +1,46 @@
-"""Chart and history in a Chromium, against the api: no seam between past and live, state in the URL."""
+"""Chart and history in a Chromium: no seam between past and live, the state in the address."""
 
 import asyncio
 import csv
 import io
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
+from time import time_ns
 from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, expect
 
-from tests.api_process import store, tick
-from tests.chromium import find_chromium
+from tests.api_process import NOON, Tick, store, tick
 from tests.looking import look
 from tests.target import Target
+from tests.viewer import SLOW, ZONE
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
-SLOW = 30_000  # ms: first prices, what is stored
+FORM = ["5.5", "7.25", "4.75", "6", "3.5", "8.125", "5.75"]  # prices of a stock of that name
+MINUTE_US = 60_000_000
 ODD = ["a\"b'c", "<script>alert(1)</script>", "x" * 255, "\u05e9\u05dc\u05d5\u05dd"]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    chromium = find_chromium()
-    async with async_playwright() as playwright:
-        browser = await chromium.launch(playwright)
-        yield browser
-        await browser.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, system: Target) -> AsyncIterator[Page]:
-    async with await browser.new_context(base_url=system.url, timezone_id="Asia/Kolkata") as context:
+    """A page that is still to go somewhere."""
+    async with await browser.new_context(base_url=system.url, timezone_id=ZONE) as context:
         yield await context.new_page()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def form(system: Target) -> AsyncIterator[None]:
+    """A stock with few prices, all within the last minutes."""
+    at = time_ns() // 1000 - NOON - MINUTE_US
+    async with stored(system, "FORM", [tick(at + i, p, "FORM") for i, p in enumerate(FORM)]):
+        yield
 
 
 async def test_the_chart_has_each_tick_once_from_the_past_into_the_live(
@@ -45,27 +48,29 @@ async def test_the_chart_has_each_tick_once_from_the_past_into_the_live(
 ) -> None:
     past, live = ["5.5", "7.25", "4.75"], ["6", "3.5", "8.125", "5.75"]
     await publish(system, "SEAM", past)
-    await wait_until(partial(knows, page, "SEAM", len(past)), limit=20)
+    await wait_until(partial(has, page, "SEAM", len(past)), limit=20)
     await page.goto("/?chart=SEAM")
     await expect(page.locator("#chart-count")).to_have_text(str(len(past)), timeout=SLOW)
     await expect(page.locator("#state")).to_have_attribute("data-state", "live", timeout=SLOW)
     await publish(system, "SEAM", live)
     await expect(page.locator("#chart-count")).to_have_text("7", timeout=SLOW)
-    await wait_until(partial(knows, page, "SEAM", 7), limit=20)
+    await wait_until(partial(has, page, "SEAM", 7), limit=20)
     await page.reload()  # what was live is the past now
     await expect(page.locator("#chart-count")).to_have_text("7", timeout=SLOW)
     for name, price in {"open": "5.5", "high": "8.125", "low": "3.5", "close": "5.75"}.items():
         await expect(page.locator(f"#chart-{name}")).to_have_text(price)
 
 
-async def test_the_keys_read_the_chart_candle_by_candle(page: Page, system: Target) -> None:
-    await page.goto("/?chart=SEAM&kind=line")
+async def test_the_keys_read_the_chart_candle_by_candle(page: Page) -> None:
+    await page.goto("/?chart=FORM&kind=line")
     await expect(page.locator("#chart-count")).to_have_text("7", timeout=SLOW)
-    await page.get_by_role("button", name="1 h", exact=True).and_(
-        page.locator("#chart-widths button")
-    ).click()
+    await (
+        page.get_by_role("button", name="1 h", exact=True)
+        .and_(page.locator("#chart-widths button"))
+        .click()
+    )
     await expect(page.locator("#chart-range")).to_contain_text("1 hour", timeout=SLOW)
-    assert page.url.endswith("/?chart=SEAM&kind=line&width=1h")
+    assert page.url.endswith("/?chart=FORM&kind=line&width=1h")
     await page.locator("#chart").focus()
     await page.keyboard.press("End")
     await expect(page.locator("#chart-reading")).to_contain_text("close 5.75")
@@ -73,37 +78,35 @@ async def test_the_keys_read_the_chart_candle_by_candle(page: Page, system: Targ
     await expect(page.locator("#chart-reading")).to_be_empty()
 
 
-async def test_the_address_holds_the_question_and_the_way_back_asks_it_again(
-    page: Page, system: Target
-) -> None:
-    await page.goto("/?stock=SEAM&range=1h")
+async def test_the_address_holds_the_question_and_the_way_back_asks_it_again(page: Page) -> None:
+    await page.goto("/?stock=FORM&range=1h")
     caption = page.locator("#history-caption")
-    await expect(caption).to_have_text("SEAM, points 1 to 7 of 7", timeout=SLOW)
+    await expect(caption).to_have_text("FORM, points 1 to 7 of 7", timeout=SLOW)
     await expect(page.locator("#history-chart-text")).to_have_text("Each of the 7 points.")
     await page.get_by_label("Stock", exact=True).fill("NO SUCH")
     await page.get_by_role("button", name="Show history").click()
     await expect(page.locator("#history-error")).to_be_visible()
     assert page.url.endswith("/?stock=NO+SUCH&range=1h")
     await page.go_back()
-    await expect(caption).to_have_text("SEAM, points 1 to 7 of 7")
-    assert await page.get_by_label("Stock", exact=True).input_value() == "SEAM"
-    await page.goto("/?stock=SEAM&start=yesterday")
-    answer = await page.request.get("/api/prices/SEAM?start_time=yesterday")
+    await expect(caption).to_have_text("FORM, points 1 to 7 of 7")
+    assert await page.get_by_label("Stock", exact=True).input_value() == "FORM"
+    await page.goto("/?stock=FORM&start=yesterday")
+    answer = await page.request.get("/api/prices/FORM?start_time=yesterday")
     await expect(page.locator("#history-error")).to_have_text((await answer.json())["detail"])
 
 
-async def test_the_download_is_the_range_that_is_shown(page: Page, system: Target) -> None:
-    await page.goto("/?stock=SEAM&range=today")
+async def test_the_download_is_the_range_that_is_shown(page: Page) -> None:
+    await page.goto("/?stock=FORM&range=today")
     await expect(page.locator("#history-caption")).to_contain_text("of 7", timeout=SLOW)
     async with page.expect_download() as started:
         await page.get_by_role("link", name="CSV").click()
     download = await started.value
-    assert re.fullmatch(r"SEAM_[\dTZ-]+_[\dTZ-]+\.csv", download.suggested_filename)
+    assert re.fullmatch(r"FORM_[\dTZ-]+_[\dTZ-]+\.csv", download.suggested_filename)
     rows = list(csv.DictReader(io.StringIO((await download.path()).read_text())))
-    assert [row["price"] for row in rows] == ["5.5", "7.25", "4.75", "6", "3.5", "8.125", "5.75"]
+    assert [row["price"] for row in rows] == FORM
 
 
-async def test_an_answer_that_takes_long_can_be_cancelled(page: Page, system: Target) -> None:
+async def test_an_answer_that_takes_long_can_be_cancelled(page: Page) -> None:
     arrived = asyncio.Event()
 
     async def hold(_: Route) -> None:
@@ -111,7 +114,7 @@ async def test_an_answer_that_takes_long_can_be_cancelled(page: Page, system: Ta
 
     await page.goto("/")
     await page.route(re.compile(r"/api/prices\?"), hold)
-    await page.get_by_label("Stock", exact=True).fill("SEAM")
+    await page.get_by_label("Stock", exact=True).fill("FORM")
     await page.get_by_role("button", name="Show history").click()
     await asyncio.wait_for(arrived.wait(), 30)
     await expect(page.locator("#history-loading")).to_have_text("Loading…")
@@ -120,15 +123,13 @@ async def test_an_answer_that_takes_long_can_be_cancelled(page: Page, system: Ta
     await expect(page.locator("#show-history")).to_be_focused()
 
 
-async def test_a_missed_range_is_asked_for_and_shown_in_the_form(
-    page: Page, system: Target
-) -> None:
+async def test_a_missed_range_is_asked_for_and_shown_in_the_form(page: Page) -> None:
     await page.goto("/")
     await page.evaluate(
         """() => document.dispatchEvent(new CustomEvent("rangechosen", {detail: {
-             stock: "SEAM", start: new Date(Date.now() - 3600000), end: new Date()}}))"""
+             stock: "FORM", start: new Date(Date.now() - 3600000), end: new Date()}}))"""
     )
-    await expect(page.locator("#history-caption")).to_have_text("SEAM, points 1 to 7 of 7")
+    await expect(page.locator("#history-caption")).to_have_text("FORM, points 1 to 7 of 7")
     assert await page.get_by_label("Start").input_value()
     assert await page.get_by_label("End").input_value()
 
@@ -138,7 +139,7 @@ async def test_names_of_any_kind_are_text_and_fit_a_phone(page: Page, system: Ta
     for name in ODD:
         await publish(system, name, ["123456789012.345"])
     for name in ODD:
-        await wait_until(partial(knows, page, name, 1), limit=20)
+        await wait_until(partial(has, page, name, 1), limit=20)
         await page.goto("/")
         await page.evaluate(
             """(stock) => document.dispatchEvent(
@@ -157,20 +158,26 @@ async def test_names_of_any_kind_are_text_and_fit_a_phone(page: Page, system: Ta
 async def test_half_a_million_points_are_a_page_a_chart_and_their_count(
     page: Page, system: Target
 ) -> None:
-    owner = await asyncpg.connect(system.owner_dsn)
-    try:
-        rows = [tick(at * 100_000, "5.25", "BULK") for at in range(500_000)]
-        await store(owner, rows)
+    rows = [tick(at * 100_000, "5.25", "BULK") for at in range(500_000)]
+    async with stored(system, "BULK", rows):
         await page.goto("/?stock=BULK&range=all")
         caption = page.locator("#history-caption")
         await expect(caption).to_have_text("BULK, points 1 to 1,000 of 500,000", timeout=SLOW)
-        await expect(page.locator("#history-chart-text")).to_contain_text("×", timeout=SLOW)
+        await expect(page.locator("#history-chart-text")).to_contain_text("day", timeout=SLOW)
         await expect(page.locator("#history-rows tr")).to_have_count(1000)
         await page.get_by_role("button", name="Next page").click()
-        await expect(caption).to_have_text("BULK, points 1,001 to 2,000 of 500,000")
+        await expect(caption).to_have_text("BULK, points 1,001 to 2,000 of 500,000", timeout=SLOW)
+
+
+@asynccontextmanager
+async def stored(system: Target, stock: str, ticks: list[Tick]) -> AsyncIterator[None]:
+    owner = await asyncpg.connect(system.owner_dsn)
+    try:
+        await store(owner, ticks)
+        yield
     finally:
-        await owner.execute("DELETE FROM stock_prices WHERE stock_name = 'BULK'")
-        await owner.execute("DELETE FROM candles WHERE stock_name = 'BULK'")
+        await owner.execute("DELETE FROM stock_prices WHERE stock_name = $1", stock)
+        await owner.execute("DELETE FROM candles WHERE stock_name = $1", stock)
         await owner.close()
 
 
@@ -180,7 +187,7 @@ async def publish(system: Target, name: str, prices: list[str]) -> None:
             await redis.publish("NYSE", f"{name}:{price}")
 
 
-async def knows(page: Page, stock: str, count: int) -> bool:
+async def has(page: Page, stock: str, count: int) -> bool:
     answer = await page.request.get("/api/average", params={"stock_name": stock})
     said: dict[str, Any] = await answer.json()
     return said.get("count") == count
