@@ -43,6 +43,17 @@ export async function settle(candles, stock, until, now, signal) {
   return { until: over, changed };
 }
 
+/**
+ * Ticks that were in the writer's hands when the chart was loaded: not stored yet, and no news to the feed.
+ * @param {Candles} candles
+ * @param {string} stock
+ * @param {number} loaded when that was
+ * @param {AbortSignal} signal
+ */
+export async function fillIn(candles, stock, loaded, signal) {
+  for (const tick of await ticksSince(stock, loaded - BEHIND, signal)) candles.addTick(tick);
+}
+
 /** @param {number} width @param {string} stock @param {number} from @param {AbortSignal} signal */
 async function oldCandles(width, stock, from, signal) {
   const name = Object.keys(WIDTHS).find((each) => WIDTHS[each] === width) ?? "1m";

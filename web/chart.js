@@ -2,10 +2,11 @@
 
 import { changed, readCharted } from "./address.js";
 import { serverNow } from "./api.js";
-import { load, settle, SETTLED_AFTER } from "./candle_source.js";
+import { fillIn, load, settle, SETTLED_AFTER } from "./candle_source.js";
 import { Candles, MINUTE, WIDTHS, down } from "./candles.js";
 import { setText } from "./cells.js";
 import { ChartText } from "./chart_text.js";
+import { onChoice, press } from "./choices.js";
 import { element } from "./page_elements.js";
 import { openPlot } from "./plot.js";
 
@@ -126,19 +127,37 @@ export class LiveChart {
     this.#next = next;
     for (let wait = 1000; ; wait = Math.min(2 * wait, LONGEST_PAUSE)) {
       try {
-        const until = await load(next, stock, serverNow(), signal);
+        const now = serverNow();
+        const until = await load(next, stock, now, signal);
         if (signal.aborted) return;
         const first = this.#candles.from === -Infinity;
         [this.#candles, this.#next] = [next, null];
         this.#text.message(this.#candles.all().length ? "" : "There is no price yet.");
         this.#draw(null);
         if (first) this.#plot?.reset();
+        this.#fillIn(stock, now, signal);
         return this.#keepSettled(stock, until, signal);
       } catch (error) {
         if (signal.aborted) return;
         this.#text.message(`The past can't be shown yet: ${/** @type {Error} */ (error).message}`);
       }
       await pause(wait, signal);
+    }
+  }
+
+  /**
+   * @param {string} stock
+   * @param {number} loaded
+   * @param {AbortSignal} signal
+   */
+  async #fillIn(stock, loaded, signal) {
+    await pause(SETTLED_AFTER, signal);
+    if (signal.aborted) return;
+    try {
+      await fillIn(this.#candles, stock, loaded, signal);
+      this.#draw(null);
+    } catch {
+      // The end of the minute brings it.
     }
   }
 
@@ -209,21 +228,12 @@ export class LiveChart {
 /** Rejects never: an aborted pause ends at once. @param {number} ms @param {AbortSignal} signal */
 function pause(ms, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve(undefined)), { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve(undefined);
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
   });
-}
-
-/** @param {string} id of a group of buttons @param {(value: string) => void} chosen */
-function onChoice(id, chosen) {
-  element(id).addEventListener("click", ({ target }) => {
-    if (target instanceof HTMLButtonElement) chosen(target.value);
-  });
-}
-
-/** @param {string} id @param {string} value */
-function press(id, value) {
-  for (const button of element(id).querySelectorAll("button")) {
-    button.setAttribute("aria-pressed", String(button.value === value));
-  }
 }

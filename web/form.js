@@ -1,6 +1,7 @@
 // The history form: what it asks for, and how what is asked for stands in it.
 
 import { serverNow } from "./api.js";
+import { onChoice, press } from "./choices.js";
 import { inputTime, zoneText } from "./format.js";
 import { element } from "./page_elements.js";
 import { instant, isQuick, quickRange } from "./range.js";
@@ -30,9 +31,8 @@ export class Form {
       event.preventDefault();
       submit();
     });
-    element("quick-ranges").addEventListener("click", ({ target }) => {
-      if (!(target instanceof HTMLButtonElement)) return;
-      this.#choose(target.value);
+    onChoice("quick-ranges", (range) => {
+      this.#choose(range);
       if (this.stock) submit();
     });
     for (const edge of EDGES) element(edge).addEventListener("input", () => this.#press(null));
@@ -82,9 +82,7 @@ export class Form {
   /** @param {string | null} range */
   #press(range) {
     this.#range = range;
-    for (const button of element("quick-ranges").querySelectorAll("button")) {
-      button.setAttribute("aria-pressed", String(button.value === range));
-    }
+    press("quick-ranges", range);
   }
 
   /** @param {import("./range.js").Range} range of which a time that makes no sense is left out */
