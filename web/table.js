@@ -1,4 +1,4 @@
-// The live table: at most one drawing a frame, of rows that changed, and first of those in view.
+// The live table: at most one drawing a frame, and of so many rows that it stays a short one.
 
 import { serverNow } from "./api.js";
 import { made, Row } from "./row.js";
@@ -9,7 +9,9 @@ import { made, Row } from "./row.js";
 /** @typedef {{stock: string, exchange?: string | null}} Choice */
 
 const COLUMNS = 6;
-const OUT_OF_VIEW = 20; // rows a frame that nobody sees: they are right within a second or two
+// Rows drawn in one frame at most: the rest come with the next ones, so that a message of 500 ticks costs no frame.
+const IN_VIEW = 12;
+const OUT_OF_VIEW = 20; // the browser doesn't lay these out
 
 export class LiveTable {
   #board;
@@ -26,7 +28,6 @@ export class LiveTable {
   #filter = "";
   /** @type {Choice | null} */
   #chosen = null;
-  #observer;
   #onNewStock;
 
   /**
@@ -38,7 +39,8 @@ export class LiveTable {
     this.#board = board;
     this.#table = table;
     this.#onNewStock = onNewStock;
-    this.#observer = new IntersectionObserver((entries) => this.#seen(entries));
+    // Told by the browser, which finds out anyway; to ask it with an observer costs as much again.
+    table.addEventListener("contentvisibilityautostatechange", (event) => this.#seen(event));
     table.addEventListener("click", ({ target }) => this.#choose(target));
     table.addEventListener("keydown", (event) => this.#walk(event));
   }
@@ -80,9 +82,11 @@ export class LiveTable {
     for (const quote of this.#board.takeChanged())
       this.#due.add(this.#rows.get(quote) ?? this.#insert(quote));
     const server = serverNow();
-    let others = OUT_OF_VIEW;
+    const left = { seen: IN_VIEW, unseen: OUT_OF_VIEW };
     for (const row of this.#due) {
-      if (!row.visible && others-- <= 0) continue;
+      const kind = row.visible ? "seen" : "unseen";
+      if (left[kind] === 0) continue;
+      left[kind] -= 1;
       this.#due.delete(row);
       row.draw(server, now);
     }
@@ -98,7 +102,6 @@ export class LiveTable {
     body.insertBefore(row.element, body.rows[at + 1] ?? null); // below the group's heading
     this.#rows.set(quote, row);
     this.#byElement.set(row.element, row);
-    this.#observer.observe(row.element);
     this.#press(row);
     if (this.#showOrHide(row)) body.hidden = false;
     this.#onNewStock(quote.stock);
@@ -132,12 +135,11 @@ export class LiveTable {
     return !element.hidden;
   }
 
-  /** @param {IntersectionObserverEntry[]} entries */
-  #seen(entries) {
-    for (const { target, isIntersecting } of entries) {
-      const row = this.#byElement.get(target);
-      if (row) row.visible = isIntersecting;
-    }
+  /** @param {Event} event */
+  #seen(event) {
+    const { target, skipped } = /** @type {ContentVisibilityAutoStateChangeEvent} */ (event);
+    const row = target instanceof Element && this.#byElement.get(target);
+    if (row) row.visible = !skipped;
   }
 
   /** @param {EventTarget | null} target */
