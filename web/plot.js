@@ -170,7 +170,7 @@ function colours() {
   return {
     layout: { background: { type: "solid", color: ground }, textColor: ink },
     grid: { vertLines: { color: line }, horzLines: { color: line } },
-    rightPriceScale: { borderColor: line },
+    rightPriceScale: { borderColor: line, minimumWidth: 64 },
     timeScale: { borderColor: line },
   };
 }

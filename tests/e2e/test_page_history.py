@@ -62,7 +62,7 @@ async def test_the_chart_has_each_tick_once_from_the_past_into_the_live(
     await wait_until(partial(has, page, "SEAM", 7), limit=20)
     await page.reload()  # what was live is the past now
     await expect(page.locator("#chart-count")).to_have_text("7", timeout=SLOW)
-    await publish(system, "SEAM", ["6.5"])  # neither stored nor in the feed of a page that comes now
+    await publish(system, "SEAM", ["6.5"])  # not stored, nor in the feed of who comes now
     await page.reload()
     await expect(page.locator("#chart-count")).to_have_text("8", timeout=SLOW)
     for name, price in {"open": "5.5", "high": "8.125", "low": "3.5", "close": "6.5"}.items():
