@@ -14,7 +14,7 @@ from bench.plan import Plan
 from pipeline.stream import Entry
 from writer.store import TickStore
 
-BATCHES = (10_000, 50_000)
+BATCHES = (10_000, 30_000, 50_000)
 PAIRS = 15
 RATE = 10_000  # of a busy market: a batch is of one or five seconds
 SWITCH = {

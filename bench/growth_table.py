@@ -23,7 +23,7 @@ from writer.store import TickStore
 SIZES = (0, 1_000_000, 10_000_000)
 SPACING = timedelta(milliseconds=5)  # of the rows that are there: ten million are 14 hours
 AT_ONCE = 1_000_000  # of them in a statement: its candles are counted in memory
-BATCH, BATCHES = 50_000, 10  # as large as the writer's
+BATCH, BATCHES = 30_000, 15  # as large as the writer's
 WARM, LATEST, AVERAGES = 20, 500, 50
 PERCENTILE = 99
 ROOM = timedelta(hours=1)  # for what COPY brings, before now

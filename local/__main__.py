@@ -29,7 +29,7 @@ Variables (the environment wins over .env):
   HTTP_HOST         where nginx listens, 127.0.0.1; 0.0.0.0 lets other machines in
   GENERATOR_HZ      moves a second of each price, 10
   FLUSH_INTERVAL    seconds between two bulk inserts, 5
-  BATCH_ROWS        rows that end the wait early, 50000
+  BATCH_ROWS        rows that end the wait early, 30000
   RETENTION_DAYS    days for which ticks are kept, 365
   POSTGRES_...      PostgreSQL's settings, such as POSTGRES_SHARED_BUFFERS=1GB
   PG_BIN            the bin folder of another PostgreSQL 18

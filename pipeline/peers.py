@@ -129,10 +129,10 @@ class Peers:
                 await self._beating
             await self._leave(in_order)
 
-    async def claim(self) -> bool:
+    async def claim(self, in_hand: int = 0) -> bool:
         """Every few seconds: whether there is work under our name, some of dead peers perhaps.
 
-        To be called with nothing in hand: what is pending with us then was lost on the way.
+        What is pending with us beyond what we have `in_hand` was lost on the way.
         """
         now = monotonic()
         if now < self._looks_from:
@@ -151,7 +151,7 @@ class Peers:
             emit("stream.consumer_removed", group=self._group, consumer=name)
         for entry in lost:
             emit("stream.entry_lost", group=self._group, entry=entry.decode())
-        return bool(ours)
+        return bool(claimed or ours > in_hand)
 
     async def _take_name(self, stop: asyncio.Event) -> None:
         """Ours at once, or when whoever has it doesn't beat any more; else with a suffix."""

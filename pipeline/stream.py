@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
+from time import monotonic
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
@@ -19,6 +20,7 @@ from pipeline.peers import Peers
 from pipeline.settings import StreamSettings
 from pipeline.suspects import REASON, Suspects
 
+HALF_A_STOP = 4.0  # seconds; two batches as slow as that are settled before a stop's limit
 JUDGED_TOGETHER = 1000  # entries over which "most are invalid" is judged
 
 Entry = tuple[bytes, bytes, bytes]
@@ -42,6 +44,7 @@ class Gathering(NamedTuple):
     limit: int
     interval: timedelta = timedelta(0)
     pace: timedelta = timedelta(0)  # at least this long between two reads: fewer, fuller ones
+    ahead: bool = False  # the next batch is gathered while the handler has one
 
 
 class Consumer:
@@ -77,10 +80,55 @@ class Consumer:
                     await self._work(handle, stop)
 
     async def _work(self, handle: Handler, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            if entries := await persist(partial(self._next, stop), stop):
-                settle = self._settle_again if self._redelivered else self._settle
-                await settle(entries, handle, stop)
+        ahead: list[Any] = []
+        while ahead or not stop.is_set():
+            entries, ahead = ahead or await persist(partial(self._next, stop), stop), []
+            if not entries:
+                continue
+            if self._redelivered:
+                await self._settle_again(entries, handle, stop)
+            elif stop.is_set() or not await self._may_read_ahead(len(entries)):
+                await self._settle(entries, handle, stop)
+            else:
+                ahead = await self._settle_and_gather(entries, handle, stop)
+
+    async def _may_read_ahead(self, in_hand: int) -> bool:
+        """Not when a backlog is next: ours, or what dead peers left, both looked for here too."""
+        if not self._gathering.ahead or self._backlog_after:
+            return False
+        try:
+            if await self._peers.claim(in_hand):
+                self._backlog_after = BEGINNING
+        except Outage as outage:  # no reason for what is in hand to wait
+            say(outage, 0, 0)
+            return False
+        return not self._backlog_after
+
+    async def _settle_and_gather(
+        self, entries: list[Any], handle: Handler, stop: asyncio.Event
+    ) -> list[Any]:
+        """Settle a batch while the next one is gathered, and return that.
+
+        Asked to stop in the course of a slow one, we leave the next to others: it stays pending.
+        """
+        began = monotonic()
+        reading = asyncio.create_task(self._read_ahead(stop))
+        try:
+            await self._settle(entries, handle, stop)
+            if stop.is_set() and monotonic() - began > HALF_A_STOP:
+                raise Stopped
+            return await reading
+        finally:
+            while not reading.done():  # Python 3.11's wait_for, in the client, may swallow this
+                reading.cancel()
+                await asyncio.wait({reading}, timeout=1)
+
+    async def _read_ahead(self, stop: asyncio.Event) -> list[Any]:
+        try:
+            return await self._gather(stop)
+        except Outage as outage:  # it is waited for when nothing is in hand
+            say(outage, 0, 0)
+            return []
 
     async def _settle_again(self, entries: list[Any], handle: Handler, stop: asyncio.Event) -> None:
         """Of our backlog: a suspect is tried alone, what is between suspects together."""
@@ -125,7 +173,7 @@ class Consumer:
 
     async def _gather(self, stop: asyncio.Event) -> list[Any]:
         """New entries: none on an idle stream, else as many as the gathering allows."""
-        limit, interval, pace = self._gathering
+        limit, interval, pace, _ = self._gathering
         loop = asyncio.get_running_loop()
         if (rest := self._read_at + pace.total_seconds() - loop.time()) > 0:
             await asyncio.sleep(rest)

@@ -22,6 +22,7 @@ LONG_ENOUGH = 300  # seconds, for any mess to be cleared up
 AT_A_TIME = 3  # commands in a second; a reader of nothing would go on for ever
 AT_ONCE = Gathering(BATCH)
 GATHERED = Gathering(BATCH, timedelta(seconds=1.5 * SCALE), timedelta(seconds=0.5 * SCALE))
+AHEAD = GATHERED._replace(ahead=True)
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ PACE = timedelta(milliseconds=200)  # a read takes what came meanwhile; the flus
 
 
 async def main(settings: WriterSettings, stop: asyncio.Event) -> None:
-    gathering = Gathering(settings.batch_rows, settings.flush_interval, PACE)
+    gathering = Gathering(settings.batch_rows, settings.flush_interval, PACE, ahead=True)
     async with connect(settings) as redis, TickStore(settings.postgres_dsn) as store:
         consumer = Consumer(redis, "writer", settings, gathering)
 

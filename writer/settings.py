@@ -13,4 +13,4 @@ class WriterSettings(StreamSettings, PostgresSettings):
     flush_interval: Seconds = Field(
         timedelta(seconds=5), description="seconds between two bulk inserts"
     )
-    batch_rows: PositiveInt = Field(50_000, description="rows that end the wait early")
+    batch_rows: PositiveInt = Field(30_000, description="rows that end the wait early")

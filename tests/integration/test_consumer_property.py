@@ -12,7 +12,7 @@ from hypothesis.strategies import integers, lists, sampled_from, sets
 from pipeline import peers, suspects
 from pipeline.stream import Gathering
 from tests.consumer_books import KILLER, REFUSED, Life
-from tests.consumer_world import AT_ONCE, GATHERED, SCALE, World
+from tests.consumer_world import AHEAD, AT_ONCE, GATHERED, SCALE, World
 from tests.stepping import settled
 
 SHORT = 50  # sequences, always the same ones
@@ -62,7 +62,10 @@ class Consumers(RuleBasedStateMachine):
             self.books.entries[entry] = message if deadly or message != KILLER else b"ok"
             self.run(self.world.neighbours.add([entry]))
 
-    @rule(name=sampled_from(["one", "two", "three"]), gathering=sampled_from([AT_ONCE, GATHERED]))
+    @rule(
+        name=sampled_from(["one", "two", "three"]),
+        gathering=sampled_from([AT_ONCE, GATHERED, AHEAD, AHEAD]),
+    )
     def start(self, name: str, gathering: Gathering) -> None:
         if len(self.books.living) < 3:
             self.run(self.world.begin(name, gathering))

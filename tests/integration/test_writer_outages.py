@@ -82,6 +82,26 @@ async def somebody_waits(postgres: Database) -> bool:
     )
 
 
+async def test_a_writer_killed_with_two_batches_in_hand_leaves_both_and_they_are_stored_once(
+    redis: Redis, postgres: Database, service: StartService, redis_url: str, stream: str
+) -> None:
+    sent = await appended(redis, stream, 25)
+    holder = await asyncpg.connect(postgres.owner_dsn)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE stock_prices IN SHARE MODE")
+        writer = start_writer(service, redis_url, postgres.server, stream, BATCH_ROWS=10)
+        await wait_until(lambda: somebody_waits(postgres), what="the COPY waits for the table")
+        await in_hand(redis, stream, "writer", 20)  # and not one more
+        writer.kill()
+    assert await pending(redis, stream, "writer") == 20
+
+    start_writer(service, redis_url, postgres.server, stream, BATCH_ROWS=10)
+    await all_settled(redis, stream, "writer")
+
+    assert await stored(postgres.connection) == [row(entry) for entry in sent]
+    await holder.close()
+
+
 async def test_a_writer_killed_at_any_moment_loses_nothing_and_stores_nothing_twice(
     redis: Redis, postgres: Database, service: StartService, redis_url: str, stream: str
 ) -> None:
