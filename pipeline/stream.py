@@ -181,9 +181,10 @@ class Consumer:
         self._read_at = loop.time()
         if not interval or not entries:
             return entries
-        self._flush_at += interval.total_seconds()
+        latest = loop.time() + interval.total_seconds()  # batches that were full came earlier
+        self._flush_at = min(self._flush_at + interval.total_seconds(), latest)
         if self._flush_at < loop.time():
-            self._flush_at = loop.time() + interval.total_seconds()
+            self._flush_at = latest
         while len(entries) < limit and not stop.is_set() and self._flush_at > loop.time():
             asked = min(limit - len(entries), self._settings.batch)
             try:

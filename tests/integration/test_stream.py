@@ -270,3 +270,14 @@ async def _delivered(redis: Any, stream: str) -> bool:
     with suppress(Exception):  # the group may not exist yet
         return await pending(redis, stream) > 0
     return False
+
+
+async def test_the_end_of_a_backlog_waits_for_one_interval_however_many_batches_came_before(
+    redis: Any, settings: StreamSettings
+) -> None:
+    appended = await append(redis, settings.stream, *["A:1"] * 81)
+    gathering = Gathering(2, timedelta(seconds=1), timedelta(milliseconds=5))
+
+    seen = await consume(settings, lambda seen: len(seen) == 81, gathering=gathering)
+
+    assert ids(seen) == appended
