@@ -8,11 +8,8 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, expect
 
-from tests.services import ROOT
-
 ZONE, OFFSET = "Asia/Kolkata", timezone(timedelta(hours=5, minutes=30))
 SLOW = 30_000  # ms: first prices, restarts
-SCREENSHOTS = ROOT / ".run" / "screenshots"
 RECORD_STATES = """() => {
   const state = document.getElementById("state");
   window.states = [];
@@ -27,20 +24,20 @@ async def opened(browser: Browser, url: str, **options: Any) -> AsyncIterator[Pa
     asked = {"locale": "en-US", "timezone_id": ZONE} | options
     async with await browser.new_context(base_url=url, **asked) as context:
         page = await context.new_page()
+        troubles = record_troubles(page)
         await page.goto("/")
-        await expect(page.locator("#state")).to_have_text("Live", timeout=SLOW)
-        await expect(page.locator(price_of("TSLA"))).to_have_text(re.compile(r"\d"), timeout=SLOW)
+        try:
+            await expect(page.locator("#state")).to_have_text("Live", timeout=SLOW)
+            price = page.locator(price_of("TSLA"))
+            await expect(price).to_have_text(re.compile(r"\d"), timeout=SLOW)
+        except AssertionError as error:
+            error.add_note("\n".join(troubles))
+            raise
         yield page
 
 
 def price_of(stock: str) -> str:
     return f"#live-table tr[data-stock={stock}] td:nth-child(2)"
-
-
-async def picture(page: Page, name: str) -> None:
-    """Of a state, for somebody to look at."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 def record_troubles(page: Page) -> list[str]:
