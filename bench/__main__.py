@@ -18,7 +18,7 @@ from local.instance import ROOT
 # run(plan)` → Markdown.
 STAGES = ("bridge", "writer", "forwarder", "path")
 GROWTH = ("growth_stocks", "growth_clients", "growth_backlog", "growth_table")
-REPORTING = (*STAGES, *GROWTH, "soak")
+REPORTING = (*STAGES, *GROWTH, "soak", "page")
 OTHERS = ("postgres", "history", "candles", "durability")
 
 

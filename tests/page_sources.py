@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
 def _lines(*, write: bool) -> list[list[str]]:
     files = [
         str(path.relative_to(ROOT))
-        for folder in (ROOT / "web", TOOLS)
+        for folder in (ROOT / "web", TOOLS, ROOT / "bench")
         for path in sorted(folder.iterdir())
         if path.suffix.removeprefix(".") in KINDS and path.name != "package-lock.json"
     ]
