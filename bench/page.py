@@ -22,7 +22,7 @@ from tests.chromium import find_chromium
 
 RATE, SECONDS, STOCKS = 5_000, 60.0, 500
 QUIET_RATE, QUIET_STOCKS, QUIET_SECONDS = 60, 6, 15.0  # what the generator publishes by itself
-QUIET_FRAMES = 3.0  # seconds
+QUIET_FRAMES = 3.0  # seconds, without or before the load that is measured
 SAMPLE_EVERY, LEAST_SAMPLES = 10.0, 6  # seconds; each sample collects garbage, and stops the page
 LIMIT, LOOK_EVERY = 60.0, 0.1  # seconds
 WINDOW = ViewportSize(width=1280, height=800)
@@ -120,20 +120,21 @@ def _told(taken: dict[str, float], when: str) -> dict[str, float]:
 
 
 async def _under(page: Page, system: System, load: Load, report: Report) -> dict[str, float]:
-    """Frames, shifts and memory from when all stocks are there until the load ends."""
+    """Frames, shifts and memory while all stocks are there, until the load ends."""
     session = await page.context.new_cdp_session(page)
-    await session.send("Performance.enable")
+    await session.send("Performance.enable", {"timeDomain": "threadTicks"})  # CPU, not waiting
     publishing = asyncio.create_task(asyncio.to_thread(system.publish, load))
     await _until(page, f"{ROWS}.length === {load.stocks}")
+    await asyncio.sleep(QUIET_FRAMES)  # rows are made once, updates go on
     await page.evaluate("probe.take()")
     began = time.monotonic()
     heap: list[Point] = []
-    metrics = [before := await _metrics(session)]
+    before = await _metrics(session)
     every = min(SAMPLE_EVERY, load.seconds / LEAST_SAMPLES)
     while not (await asyncio.wait({publishing}, timeout=every))[0]:
         await session.send("HeapProfiler.collectGarbage")
-        metrics.append(await _metrics(session))
-        heap.append((time.monotonic() - began, metrics[-1]["JSHeapUsedSize"] / 1e6))
+        used = (await _metrics(session))["JSHeapUsedSize"]
+        heap.append((time.monotonic() - began, used / 1e6))
     taken, after = await page.evaluate("probe.take()"), await _metrics(session)
     busy = (after["TaskDuration"] - before["TaskDuration"]) / (time.monotonic() - began)
     sys.stderr.write(f"  shifted by updates: {taken['moved']}\n")
