@@ -16,7 +16,7 @@ from pipeline.settings import StreamSettings
 
 LIFE = 15.0  # seconds that a heartbeat is good for: whoever has none is dead, whoever is slow isn't
 BEAT_EVERY = 1.0
-ANSWER_LIMIT = 3.0  # seconds for a beat; the next one may find a connection that works
+ANSWER_LIMIT = 3.0  # seconds for a script; the next one may find a connection that works
 # After a beat that failed, or that found its own key gone, a peer may not have beaten again yet.
 GRACE = BEAT_EVERY + ANSWER_LIMIT + 1.0
 OVERDUE = 2 * BEAT_EVERY  # of our own name's last beat: whoever had it was killed
@@ -142,7 +142,8 @@ class Peers:
         room = CLAIMED_TOGETHER if now >= self._judges_from else -1
         prefix = self._key("")
         with redis_outage():
-            ours, claimed, removed, lost = await self._script(_CLAIM, prefix, room)
+            async with asyncio.timeout(ANSWER_LIMIT):  # what is claimed later is seen next time
+                ours, claimed, removed, lost = await self._script(_CLAIM, prefix, room)
         if claimed:
             emit("stream.claimed", group=self._group, consumers=_names(claimed), entries=ours)
         else:  # there may be more than one claim takes

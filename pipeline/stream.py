@@ -110,6 +110,7 @@ class Consumer:
         """Settle a batch while the next one is gathered, and return that.
 
         Asked to stop in the course of a slow one, we leave the next to others: it stays pending.
+        A bug in reading waits for the batch in hand, however long that takes.
         """
         began = monotonic()
         reading = asyncio.create_task(self._read_ahead(stop))
