@@ -4,7 +4,7 @@ import { serverNow } from "./api.js";
 import { setText } from "./cells.js";
 import { LiveChart } from "./chart.js";
 import { next, opened, view } from "./connection.js";
-import { ageText, clockTime, countText, isStale } from "./format.js";
+import { ageText, clockTime, countText, isStale, zoneText } from "./format.js";
 import { showGaps } from "./gaps.js";
 import { History } from "./history.js";
 import { LiveFeed } from "./live.js";
@@ -23,7 +23,7 @@ const TITLE = document.title;
 
 const board = new Board();
 const history = new History();
-const chart = new LiveChart(board);
+const chart = new LiveChart(board, (stock) => table.mark(stock));
 const table = new LiveTable(board, element("live-table", HTMLTableElement), (stock) => {
   element("live-empty").hidden = true;
   history.suggest(stock);
@@ -152,13 +152,10 @@ function filter() {
 element("reconnect").addEventListener("click", () => go(() => feed.connect()));
 element("reset").addEventListener("click", resetReference);
 element("filter").addEventListener("input", filter);
-// Whoever chooses a stock says so with this event: the table here, or the form.
-document.addEventListener("stockchosen", (event) => {
-  if (event instanceof CustomEvent) table.mark(event.detail);
-});
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) feed.wake();
 });
+setText(element("zone"), `Times: ${zoneText(new Date())}`);
 sayReference();
 history.start();
 chart.start();

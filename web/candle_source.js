@@ -5,6 +5,7 @@ import { MINUTE, WIDTHS, down } from "./candles.js";
 
 /** @typedef {import("./candles.js").Candles} Candles */
 /** @typedef {import("./candles.js").Row} Row */
+/** @typedef {{isStored(stock: string): boolean, mergeSnapshot(snapshot: unknown): void}} Snapshots */
 
 const SHOWN = 1000; // candles
 const BEHIND = 10_000; // ms: a flush (5 s), its COPY, and a clock known to a second only
@@ -15,6 +16,15 @@ const MOST_CANDLES = 10_000; // of one answer of the api
 
 /** A second at which the minute before is stored, for the api to be asked again. */
 export const SETTLED_AFTER = 8000;
+
+/** Throws an Error that says so if the api has nothing of it yet, as of a stock that is new in the feed: its candles
+ * are no question then, for an answer 404 would stand in the browser's console.
+ * @param {Snapshots} board @param {string} stock @param {AbortSignal} signal */
+export async function checkStored(board, stock, signal) {
+  if (board.isStored(stock)) return;
+  board.mergeSnapshot(await getJson("/api/stocks", {}, signal));
+  if (!board.isStored(stock)) throw new Error("nothing of it is stored.");
+}
 
 /** The minutes that are over and stored, and the ticks since then. Ticks of the feed may be added meanwhile.
  * @param {Candles} candles @param {string} stock @param {number} now ms, by the server's clock

@@ -23,15 +23,16 @@ export function span(name) {
   return node;
 }
 
-/** Two spans, so that the numbers of a column stand point below point. */
-export const digitSpans = () => [span("whole"), span("fraction")];
+const DECIMALS = ".00".length; // those that have a place of their own
 
 /**
- * @param {ArrayLike<Node>} spans two, as digitSpans makes them
+ * A number as one text, which is read aloud and copied whole. How much of ".00" it lacks is said to the style sheet,
+ * so that the numbers of a column stand point below point.
+ * @param {HTMLElement} node
  * @param {string} digits
  */
-export function showDigits(spans, digits) {
-  const tail = fraction(digits);
-  setText(spans[0], digits.slice(0, digits.length - tail.length));
-  setText(spans[1], tail);
+export function showDigits(node, digits) {
+  setText(node, digits);
+  const lacks = String(Math.max(0, DECIMALS - fraction(digits).length));
+  if (node.dataset.lacks !== lacks) node.dataset.lacks = lacks;
 }

@@ -2,7 +2,7 @@
 
 import { changed, readCharted } from "./address.js";
 import { serverNow } from "./api.js";
-import { fillIn, load, settle, SETTLED_AFTER } from "./candle_source.js";
+import { checkStored, fillIn, load, settle, SETTLED_AFTER } from "./candle_source.js";
 import { Candles, MINUTE, WIDTHS, down } from "./candles.js";
 import { setText } from "./cells.js";
 import { ChartText } from "./chart_text.js";
@@ -11,8 +11,9 @@ import { element } from "./page_elements.js";
 import { openPlot } from "./plot.js";
 
 /** @typedef {import("./candles.js").Tick & {exchange?: string}} Tick */
+/** @typedef {import("./candle_source.js").Snapshots & Followed} Source the board */
 /** @typedef {{follow(stock: string, exchange: string | null, listener: (tick: Tick) => void): () => void}} Followed
- * The board: it calls the listener with each merged tick, and returns how to stop that. */
+ * It calls the listener with each merged tick, and returns how to stop that. */
 
 const LONGEST_PAUSE = 30_000; // ms
 const FIRST_PRICE = 2000; // ms: the live prices come first
@@ -21,6 +22,7 @@ const RESTED = 1000; // ms between two texts about what is in sight
 
 export class LiveChart {
   #board;
+  #onStock;
   /** @type {string | null} */
   #stock = null;
   #width = "1m";
@@ -40,9 +42,10 @@ export class LiveChart {
   #drawn = -Infinity;
   #text = new ChartText();
 
-  /** @param {Followed} board */
-  constructor(board) {
+  /** @param {Source} board @param {(stock: string) => void} onStock told which stock is shown now */
+  constructor(board, onStock) {
     this.#board = board;
+    this.#onStock = onStock;
   }
 
   /** Listens to the page; the chart itself begins with a stock. */
@@ -102,6 +105,7 @@ export class LiveChart {
     if (stock === null) return;
     if (same) return this.#draw(null);
     setText(element("chart-stock"), stock);
+    this.#onStock(stock);
     this.#candles = new Candles(WIDTHS[width]);
     this.#follow(stock);
     this.#draw(null);
@@ -127,6 +131,7 @@ export class LiveChart {
     this.#next = next;
     for (let wait = 1000; ; wait = Math.min(2 * wait, LONGEST_PAUSE)) {
       try {
+        await checkStored(this.#board, stock, signal);
         const now = serverNow();
         const until = await load(next, stock, now, signal);
         if (signal.aborted) return;

@@ -3,7 +3,7 @@
 import { pointTime } from "./axis.js";
 import { WIDTHS, joined } from "./candles.js";
 import { setText } from "./cells.js";
-import { countText, priceText, zoneText } from "./format.js";
+import { countText, priceText } from "./format.js";
 import { element } from "./page_elements.js";
 import { widthText } from "./range.js";
 
@@ -35,7 +35,6 @@ export class ChartText {
   kind = "candles";
 
   start() {
-    setText(element("chart-zone"), `Times are in your time zone: ${zoneText(new Date())}.`);
     element("chart").addEventListener("keydown", (event) => {
       if (!event.altKey && !event.ctrlKey && !event.metaKey && this.#press(event.key)) event.preventDefault();
     });

@@ -2,14 +2,13 @@
 
 import { serverNow } from "./api.js";
 import { onChoice, press } from "./choices.js";
-import { inputTime, zoneText } from "./format.js";
+import { inputTime } from "./format.js";
 import { element } from "./page_elements.js";
 import { instant, isQuick, quickRange } from "./range.js";
 
 /** @typedef {import("./address.js").Asked} Asked */
 /** @typedef {"start" | "end"} Edge */
 
-const ENDS = "An empty start means from the beginning, an empty end until now.";
 const EDGES = /** @type {const} */ (["start", "end"]);
 
 /** @param {string} id */
@@ -25,8 +24,6 @@ export class Form {
 
   /** @param {() => void} submit called when the form is sent */
   start(submit) {
-    const zone = zoneText(new Date());
-    element("zone").textContent = `Times are in your time zone: ${zone}. ${ENDS}`;
     element("history-form").addEventListener("submit", (event) => {
       event.preventDefault();
       submit();

@@ -63,7 +63,7 @@ export class History {
     const asked = this.#form.read();
     const address = changed(location.search, asked);
     if (address !== location.search) history.pushState(null, "", address);
-    this.#answer(asked);
+    this.#answer(asked, () => choose(asked.stock));
   }
 
   #readAddress() {
@@ -78,11 +78,12 @@ export class History {
     }
   }
 
-  /** @param {Asked} asked */
-  #answer(asked) {
+  /** @param {Asked} asked @param {() => void} [known] called once the api has said that there is such a stock */
+  #answer(asked, known) {
     const range = apiRange(asked);
     return this.#show(async (signal) => {
       const first = await getPage({ stock_name: asked.stock, ...range }, null, signal);
+      known?.();
       // The same end for the average, all pages, the chart and the download.
       const query = { stock_name: asked.stock, ...range, end_time: range.end_time ?? first.end_time };
       const { count, average } = await getJson("/api/average", query, signal);
@@ -134,6 +135,11 @@ export class History {
       showError(/** @type {Error} */ (error).message);
     }
   }
+}
+
+/** Says it to the chart, too. @param {string} stock */
+function choose(stock) {
+  document.dispatchEvent(new CustomEvent("stockchosen", { detail: { stock, exchange: null } }));
 }
 
 /** In the query: a browser takes a stock named ".." for a step up when it is part of the path.

@@ -1,7 +1,7 @@
 // The result of a question about history: table, numbers, chart, download, or why there is none.
 
 import { pointTime } from "./axis.js";
-import { digitSpans, showDigits } from "./cells.js";
+import { showDigits, span } from "./cells.js";
 import { countText, localTime, priceText } from "./format.js";
 import { element } from "./page_elements.js";
 import { fileName } from "./range.js";
@@ -16,7 +16,7 @@ import { fileName } from "./range.js";
 export function showPage({ prices, next_cursor: next }, { query, first, count, average }) {
   element("count").textContent = countText(count);
   element("average").textContent = average === null ? "none" : priceText(average);
-  element("history-range").textContent = rangeText(query);
+  element("history-range").replaceChildren(...rangeTexts(query));
   element("history-rows").replaceChildren(...prices.map(pointRow));
   const [from, to, all] = [first + 1, first + prices.length, count].map(countText);
   element("history-caption").replaceChildren(named(query.stock_name), `, points ${from} to ${to} of ${all}`);
@@ -63,10 +63,14 @@ function download(query) {
   link.download = fileName(query.stock_name, query.start_time, query.end_time);
 }
 
-/** @param {Query} query */
-function rangeText({ start_time: start, end_time: end }) {
-  const [from, to] = [start, end].map((time) => (time ? pointTime(Math.floor(Date.parse(time) / 1000)) : ""));
-  return from ? `${from} to ${to}` : `beginning to ${to}`;
+/** From and to, of which no line ends within one. @param {Query} query */
+function rangeTexts({ start_time: start, end_time: end }) {
+  const [from, to] = [start, end].map((time) => {
+    const edge = span("unbroken");
+    edge.textContent = time ? pointTime(Math.floor(Date.parse(time) / 1000)) : "beginning";
+    return edge;
+  });
+  return [from, " to ", to];
 }
 
 /** A name in a script of its own direction doesn't turn the words around it. @param {string} stock */
@@ -97,7 +101,6 @@ function pointRow({ timestamp, exchange_name: exchange, price, id }) {
   row.insertCell().append(named(exchange));
   const cell = row.insertCell();
   cell.className = "number";
-  cell.append(...digitSpans());
-  showDigits(cell.children, priceText(price));
+  showDigits(cell, priceText(price));
   return row;
 }

@@ -1,6 +1,6 @@
 // One row of the live table: its cells, and what they show of a quote.
 
-import { digitSpans, setText, showDigits, span } from "./cells.js";
+import { setText, showDigits, span } from "./cells.js";
 import { ageText, change, isStale, percentText, priceText, rateText } from "./format.js";
 import { drawing, linePath } from "./sparkline.js";
 
@@ -9,22 +9,21 @@ import { drawing, linePath } from "./sparkline.js";
 const ARROWS = { up: "▲", down: "▼", same: "=", none: "" };
 const SPOKEN = { up: "up ", down: "down ", same: "unchanged ", none: "" };
 const LONG = 12; // digits; more don't fit beside each other
-const REDRAW_MS = 1000; // a sparkline has a point a second
+const REDRAW_MS = 2000; // of sixty points a second one is new
 let rows = 0;
 
 export class Row {
-  visible = true; // until the page's observer says otherwise
-  #price = valueCell();
-  #change = valueCell();
-  #age = valueCell();
-  #rate = valueCell();
+  inSight = true; // as the table last saw
+  #price = numberCell();
+  #change = made("td", "cell");
+  #age = numberCell();
+  #rate = numberCell();
   #path;
-  #digits = digitSpans();
   #arrow = span("arrow");
   #spoken = span("spoken");
-  #amount = digitSpans();
-  #percent = span("percent");
-  #drawnAt;
+  #amount = span("end amount");
+  #percent = span("end percent");
+  #trendAt;
 
   /** @param {Quote} quote */
   constructor(quote) {
@@ -35,20 +34,18 @@ export class Row {
     this.button = nameButton(quote);
     const { svg, path } = drawing();
     this.#path = path;
-    this.#price.value.classList.add("move");
-    this.#price.value.append(...this.#digits);
+    this.#price.cell.classList.add("price");
     this.#arrow.setAttribute("aria-hidden", "true");
-    const amount = span("amount");
-    amount.append(this.#arrow, this.#spoken, ...this.#amount);
-    this.#change.value.append(amount, " ", this.#percent);
+    this.#change.className = "number change";
+    this.#change.append(this.#arrow, this.#spoken, this.#amount, " ", this.#percent);
     const trend = made("td", "cell");
     trend.className = "trend";
     trend.append(svg);
     this.#rate.cell.classList.add("rate");
-    this.element.append(rowHead(this.button), this.#price.cell, this.#change.cell, trend);
+    this.element.append(rowHead(this.button), this.#price.cell, this.#change, trend);
     this.element.append(this.#rate.cell, this.#age.cell);
     rows += 1;
-    this.#drawnAt = -REDRAW_MS + ((rows * 137) % REDRAW_MS); // not all in the same frame
+    this.#trendAt = -REDRAW_MS + ((rows * 137) % REDRAW_MS); // not all in the same frame
   }
 
   /**
@@ -58,15 +55,16 @@ export class Row {
   draw(serverNow, now) {
     const { price, previous, reference, rate, trail } = this.quote;
     const digits = priceText(price);
-    showDigits(this.#digits, digits);
-    mark(this.#price.value, "long", digits.length > LONG);
-    mark(this.#price.value, "rose", previous !== null && price > previous);
-    mark(this.#price.value, "fell", previous !== null && price < previous);
+    const { cell, value } = this.#price;
+    showDigits(value, digits);
+    mark(cell, "long", digits.length > LONG);
+    mark(cell, "rose", previous !== null && price > previous);
+    mark(cell, "fell", previous !== null && price < previous);
     this.#showChange(change(price, reference), percentText(price, reference));
     setText(this.#rate.value, rateText(rate));
     this.#showAge(serverNow - this.quote.id[0]);
-    if (now - this.#drawnAt < REDRAW_MS) return;
-    this.#drawnAt = now;
+    if (!this.inSight || now - this.#trendAt < REDRAW_MS) return;
+    this.#trendAt = now;
     const line = linePath(trail);
     if (this.#path.getAttribute("d") !== line) this.#path.setAttribute("d", line);
   }
@@ -76,13 +74,12 @@ export class Row {
    * @param {string} percent
    */
   #showChange({ direction, text }, percent) {
-    const { cell, value } = this.#change;
-    if (cell.dataset.direction !== direction) cell.dataset.direction = direction;
+    if (this.#change.dataset.direction !== direction) this.#change.dataset.direction = direction;
     setText(this.#arrow, ARROWS[direction]);
     setText(this.#spoken, SPOKEN[direction]);
     showDigits(this.#amount, text);
     setText(this.#percent, percent);
-    mark(value, "long", text.length > LONG);
+    mark(this.#change, "long", text.length > LONG);
   }
 
   /** @param {number} ms */
@@ -105,10 +102,10 @@ export function made(tag, role) {
   return element;
 }
 
-function valueCell() {
+function numberCell() {
   const cell = made("td", "cell");
   cell.className = "number";
-  const value = span("value");
+  const value = span("end value");
   cell.append(value);
   return { cell, value };
 }

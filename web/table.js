@@ -1,21 +1,21 @@
-// The live table: at most one drawing a frame, and of so many rows that it stays a short one.
+// The live table: drawn in rounds, some a second, so that most frames have nothing to do.
 
 import { serverNow } from "./api.js";
 import { made, Row } from "./row.js";
 
 /** @import { Quote } from "./quote.js" */
 /** @import { Board } from "./ticks.js" */
-/** @typedef {{body: HTMLTableSectionElement, names: string[]}} Group the names in order */
-/** @typedef {{stock: string, exchange?: string | null}} Choice */
+/** @typedef {{body: HTMLTableSectionElement, heading: HTMLElement, names: string[], rows: Row[]}} Group both in order */
 
 const COLUMNS = 6;
-// Rows drawn in one frame at most: the rest come with the next ones, so that a message of 500 ticks costs no frame.
-const IN_VIEW = 12;
-const OUT_OF_VIEW = 20; // the browser doesn't lay these out
+const ROUND_MS = 100; // nobody reads faster, and a frame in which nothing is drawn costs next to nothing
+const IN_SIGHT = 12; // rows drawn in one frame at most: those left come with the next, and none is a long one
+const OUT_OF_SIGHT = 8; // in one round; 500 rows are a few seconds old at most, for who searches or listens
 
 export class LiveTable {
   #board;
   #table;
+  #scroller;
   /** @type {Map<Quote, Row>} */
   #rows = new Map();
   /** @type {WeakMap<Element, Row>} */
@@ -24,9 +24,11 @@ export class LiveTable {
   #groups = new Map(); // by exchange
   /** @type {Set<Row>} */
   #due = new Set(); // at most all rows, however long no frame is drawn
-  #frame = 0;
+  #drawing = false; // or waiting to
+  #asked = false; // something changed since the round began
+  #began = -ROUND_MS;
   #filter = "";
-  /** @type {Choice | null} */
+  /** @type {string | null} */
   #chosen = null;
   #onNewStock;
 
@@ -38,9 +40,10 @@ export class LiveTable {
   constructor(board, table, onNewStock) {
     this.#board = board;
     this.#table = table;
+    this.#scroller = table.parentElement ?? table;
     this.#onNewStock = onNewStock;
-    // Told by the browser, which finds out anyway; to ask it with an observer costs as much again.
-    table.addEventListener("contentvisibilityautostatechange", (event) => this.#seen(event));
+    const moved = { capture: true, passive: true }; // the table in its frame, or the page
+    document.addEventListener("scroll", () => this.changed(), moved);
     table.addEventListener("click", ({ target }) => this.#choose(target));
     table.addEventListener("keydown", (event) => this.#walk(event));
   }
@@ -50,7 +53,11 @@ export class LiveTable {
   }
 
   changed() {
-    this.#frame ||= requestAnimationFrame((now) => this.#draw(now));
+    this.#asked = true;
+    if (this.#drawing) return;
+    this.#drawing = true;
+    const rest = this.#began + ROUND_MS - performance.now();
+    setTimeout(() => requestAnimationFrame((now) => this.#begin(now)), rest);
   }
 
   /** Called every second: ages and rates change without any tick. */
@@ -67,54 +74,100 @@ export class LiveTable {
     for (const { body } of this.#groups.values()) {
       body.hidden = !body.querySelector("tr[data-stock]:not([hidden])");
     }
+    this.changed(); // others are in sight
     return shown;
   }
 
-  /** @param {Choice} choice without an exchange: wherever it is traded */
-  mark(choice) {
-    this.#chosen = choice;
+  /** @param {string} stock the one that the chart shows, wherever it is traded */
+  mark(stock) {
+    this.#chosen = stock;
     for (const row of this.#rows.values()) this.#press(row);
   }
 
   /** @param {number} now */
+  #begin(now) {
+    this.#asked = false;
+    this.#began = now;
+    for (const quote of this.#board.takeChanged()) {
+      const row = this.#rows.get(quote);
+      if (row) this.#due.add(row);
+      else this.#insert(quote, now);
+    }
+    this.#look();
+    this.#draw(now);
+  }
+
+  /** @param {number} now */
   #draw(now) {
-    this.#frame = 0;
-    for (const quote of this.#board.takeChanged())
-      this.#due.add(this.#rows.get(quote) ?? this.#insert(quote));
+    if (this.#drawRows(now, true, IN_SIGHT)) {
+      requestAnimationFrame((next) => this.#draw(next));
+      return;
+    }
+    this.#drawing = false;
+    if (this.#drawRows(now, false, OUT_OF_SIGHT) || this.#asked) this.changed();
+  }
+
+  /**
+   * Draws so many of the rows that are due, and says whether there are more.
+   * @param {number} now
+   * @param {boolean} inSight
+   * @param {number} most
+   */
+  #drawRows(now, inSight, most) {
     const server = serverNow();
-    const left = { seen: IN_VIEW, unseen: OUT_OF_VIEW };
     for (const row of this.#due) {
-      const kind = row.visible ? "seen" : "unseen";
-      if (left[kind] === 0) continue;
-      left[kind] -= 1;
+      if (row.inSight !== inSight) continue;
+      if (most === 0) return true;
+      most -= 1;
       this.#due.delete(row);
       row.draw(server, now);
     }
-    if (this.#due.size) this.changed();
+    return false;
   }
 
-  /** @param {Quote} quote */
-  #insert(quote) {
+  /** Which rows are in sight. All are of one height: that is cheaper than what an observer of each costs. */
+  #look() {
+    const { top, bottom } = this.#scroller.getBoundingClientRect();
+    const [from, to] = [Math.max(top, 0), Math.min(bottom, innerHeight)];
+    for (const { heading, rows } of this.#groups.values()) {
+      const shown = rows.filter(({ element }) => !element.hidden);
+      const height = shown[0]?.element.offsetHeight ?? 0;
+      let at = heading.getBoundingClientRect().bottom;
+      for (const row of shown) {
+        const inSight = at < to && at + height > from;
+        if (inSight && !row.inSight) this.#due.add(row); // it may be seconds old
+        row.inSight = inSight;
+        at += height;
+      }
+    }
+  }
+
+  /**
+   * @param {Quote} quote
+   * @param {number} now
+   */
+  #insert(quote, now) {
     const row = new Row(quote);
-    const { body, names } = this.#group(quote.exchange);
+    row.draw(serverNow(), now);
+    const { body, names, rows } = this.#group(quote.exchange);
     const at = position(names, quote.stock);
     names.splice(at, 0, quote.stock);
+    rows.splice(at, 0, row);
     body.insertBefore(row.element, body.rows[at + 1] ?? null); // below the group's heading
     this.#rows.set(quote, row);
     this.#byElement.set(row.element, row);
     this.#press(row);
     if (this.#showOrHide(row)) body.hidden = false;
     this.#onNewStock(quote.stock);
-    return row;
   }
 
   /** @param {string} exchange */
   #group(exchange) {
     const known = this.#groups.get(exchange);
     if (known) return known;
-    /** @type {Group} */
-    const group = { body: made("tbody", "rowgroup"), names: [] };
     const heading = made("tr", "row");
+    /** @type {Group} */
+    const group = { body: made("tbody", "rowgroup"), heading, names: [], rows: [] };
     heading.className = "group";
     const title = made("th", "rowheader");
     title.scope = "rowgroup";
@@ -135,13 +188,6 @@ export class LiveTable {
     return !element.hidden;
   }
 
-  /** @param {Event} event */
-  #seen(event) {
-    const { target, skipped } = /** @type {ContentVisibilityAutoStateChangeEvent} */ (event);
-    const row = target instanceof Element && this.#byElement.get(target);
-    if (row) row.visible = !skipped;
-  }
-
   /** @param {EventTarget | null} target */
   #choose(target) {
     const element = target instanceof Element && target.closest("button.stock")?.closest("tr");
@@ -152,9 +198,8 @@ export class LiveTable {
   }
 
   /** @param {Row} row */
-  #press({ button, element, quote: { stock, exchange } }) {
-    const chosen = this.#chosen;
-    const pressed = chosen?.stock === stock && (chosen.exchange ?? exchange) === exchange;
+  #press({ button, element, quote: { stock } }) {
+    const pressed = stock === this.#chosen;
     button.setAttribute("aria-pressed", String(pressed));
     element.classList.toggle("chosen", pressed);
   }

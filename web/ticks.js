@@ -42,6 +42,8 @@ export class Board {
   #followers = new Map(); // by stock
   /** @type {Map<string, Id>} */
   #newest = new Map(); // by exchange
+  /** @type {Set<string>} */
+  #stored = new Set(); // names that a snapshot had
   skipped = 0;
   refused = 0;
   refusal = ""; // why the last one was
@@ -75,7 +77,18 @@ export class Board {
   mergeSnapshot(snapshot) {
     const { stocks } = /** @type {{stocks?: Row[]}} */ (snapshot ?? {});
     if (!Array.isArray(stocks)) throw new Error("The api's answer has no list of stocks.");
-    for (const row of stocks) this.#apply(row?.exchange_name, row?.stock_name, row?.id, row?.price);
+    for (const row of stocks) {
+      this.#apply(row?.exchange_name, row?.stock_name, row?.id, row?.price);
+      this.#stored.add(row?.stock_name);
+    }
+  }
+
+  /**
+   * Whether the api has a past of it: what is new in the feed is stored only seconds later.
+   * @param {string} stock
+   */
+  isStored(stock) {
+    return this.#stored.has(stock);
   }
 
   /**

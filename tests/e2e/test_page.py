@@ -32,6 +32,10 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600
 STOCKS = ["NASDAQ AAPL", "NASDAQ AMZN", "NASDAQ MSFT", "NYSE DIS", "NYSE NFLX", "NYSE TSLA"]
 HOUR_US = 3_600_000_000
 PRICE = price_of("TSLA")
+HEAVIEST = 150_000  # bytes that a first visit loads, as they travel
+FILES = """() => ["navigation", "resource"].flatMap((type) => performance.getEntriesByType(type))
+  .filter(({name}) => !new URL(name).pathname.startsWith("/api/"))
+  .map(({name, transferSize}) => [transferSize, new URL(name).pathname])"""
 
 
 async def test_the_page_lists_the_six_stocks_by_exchange_and_name(page: Page) -> None:
@@ -142,6 +146,16 @@ async def test_the_page_loads_without_an_error_or_a_refused_resource(
         await ask(page, "TSLA")
         await expect(page.locator("#history-summary")).to_be_visible()
     assert troubles == []
+
+
+async def test_the_page_is_light(browser: Browser, system: Target) -> None:
+    async with await browser.new_context(base_url=system.url) as context:
+        page = await context.new_page()
+        await page.goto("/")
+        await expect(page.locator("#chart canvas").first).to_be_visible(timeout=SLOW)
+        files = sorted(await page.evaluate(FILES), reverse=True)
+    assert any("lightweight-charts" in path for _, path in files)
+    assert sum(size for size, _ in files) < HEAVIEST, f"the largest: {files[:5]}"
 
 
 async def test_the_snapshot_is_asked_for_once_more_when_what_was_in_hand_is_stored(

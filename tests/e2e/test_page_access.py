@@ -77,6 +77,14 @@ async def test_a_screen_reader_is_told_of_states_and_not_of_prices(page: Page) -
     )
 
 
+async def test_a_price_is_read_aloud_as_one_number(page: Page) -> None:
+    """Also a change; what is only drawn, an arrow or a trend, isn't read at all."""
+    row = page.locator("#live-table tr[data-stock=TSLA]")
+    await expect(row.locator("td").nth(0)).to_have_accessible_name(re.compile(r"^\d+(\.\d+)?$"))
+    change = re.compile(r"^(up|down|unchanged) \W?\d+(\.\d+)? \W?\d+\.\d\d%$")
+    await expect(row.locator("td").nth(1)).to_have_accessible_name(change)
+
+
 async def stop_at(page: Page, selector: str) -> None:
     """By the Tab key, from wherever we are."""
     for _ in range(MOST_STOPS):

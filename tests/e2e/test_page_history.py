@@ -103,6 +103,21 @@ async def test_the_address_holds_the_question_and_the_way_back_asks_it_again(pag
     await expect(page.locator("#history-error")).to_have_text((await answer.json())["detail"])
 
 
+async def test_form_chart_and_table_are_about_the_same_stock(page: Page) -> None:
+    await page.goto("/?chart=FORM")
+    await expect_stock(page, "FORM")
+    await page.locator("#live-table tr[data-stock=TSLA] button").click()
+    await expect_stock(page, "TSLA")
+    stock = page.get_by_label("Stock", exact=True)
+    await expect(stock).to_have_value("TSLA")
+    await stock.fill("FORM")
+    await page.get_by_role("button", name="Show history").click()
+    await expect_stock(page, "FORM")
+    await expect(page.locator("#show-history")).to_be_focused()
+    await page.go_back()
+    await expect_stock(page, "TSLA")
+
+
 async def test_the_download_is_the_range_that_is_shown(page: Page) -> None:
     await page.goto("/?stock=FORM&range=today")
     await expect(page.locator("#history-caption")).to_contain_text("of 7", timeout=SLOW)
@@ -175,6 +190,13 @@ async def test_half_a_million_points_are_a_page_a_chart_and_their_count(
         await expect(page.locator("#history-rows tr")).to_have_count(1000)
         await page.get_by_role("button", name="Next page").click()
         await expect(caption).to_have_text("BULK, points 1,001 to 2,000 of 500,000", timeout=SLOW)
+
+
+async def expect_stock(page: Page, stock: str) -> None:
+    """On the chart, and in no other row of the table."""
+    await expect(page.locator("#chart-stock")).to_have_text(stock, timeout=SLOW)
+    pressed = page.locator("#live-table button[aria-pressed=true]")
+    await expect(pressed).to_have_text(stock, timeout=SLOW)
 
 
 @asynccontextmanager

@@ -53,6 +53,7 @@ async def test_whatever_a_stock_is_called_is_text(
         await row_of(page, name).get_by_role("button").click()
         await expect(page.locator("#stock")).to_have_value(name)
         await expect(page.locator("#chart-stock")).to_have_text(name)
+    assert troubles == []  # they are stored nowhere, and the chart knows that
     await expect_whole(page, troubles)
 
 

@@ -207,6 +207,14 @@ test("a change is counted from the first price that was seen, or from where it w
   assert.deepEqual(references(board), [702]);
 });
 
+test("what only the feed has brought isn't stored", () => {
+  const board = new Board();
+  board.mergePublication("NYSE", publication([["2-0", "TSLA", 701]]));
+  assert.ok(!board.isStored("TSLA"));
+  board.mergeSnapshot({ stocks: [{ stock_name: "TSLA", exchange_name: "NYSE", price: 700, id: "1-0" }] });
+  assert.ok(board.isStored("TSLA"));
+});
+
 test("the newest tick is known by exchange", () => {
   const board = new Board();
   board.mergePublication("NYSE", publication([["5-1", "TSLA", 1]]));
