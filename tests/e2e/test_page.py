@@ -32,10 +32,10 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600
 STOCKS = ["NASDAQ AAPL", "NASDAQ AMZN", "NASDAQ MSFT", "NYSE DIS", "NYSE NFLX", "NYSE TSLA"]
 HOUR_US = 3_600_000_000
 PRICE = price_of("TSLA")
-HEAVIEST = 150_000  # bytes that a first visit loads, as they travel
+HEAVIEST = 150_000  # bytes that a first visit loads, compressed
 FILES = """() => ["navigation", "resource"].flatMap((type) => performance.getEntriesByType(type))
   .filter(({name}) => !new URL(name).pathname.startsWith("/api/"))
-  .map(({name, transferSize}) => [transferSize, new URL(name).pathname])"""
+  .map(({name, encodedBodySize}) => [encodedBodySize, new URL(name).pathname])"""
 
 
 async def test_the_page_lists_the_six_stocks_by_exchange_and_name(page: Page) -> None:

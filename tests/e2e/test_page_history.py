@@ -30,7 +30,7 @@ SELECT to_timestamp(ms / 1000.0), 'BULK', 'NYSE', 5.25, ms << 20
 FROM generate_series(1700049600000::bigint, 1700099599900, 100) AS ms
 """
 MINUTE_US = 60_000_000
-ODD = ["a\"b'c", "<script>alert(1)</script>", "x" * 255, "\u05e9\u05dc\u05d5\u05dd"]
+ODD = ["a\"b'c", "<script>alert(1)</script>", "z" * 255, "\u05d1\u05d5\u05e7\u05e8"]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
