@@ -17,7 +17,7 @@ import { openPlot } from "./plot.js";
 
 const LONGEST_PAUSE = 30_000; // ms
 const FIRST_PRICE = 2000; // ms: the live prices come first
-const DRAWN_EVERY = 200; // ms
+const DRAWN_EVERY = 400; // ms
 const RESTED = 1000; // ms between two texts about what is in sight
 
 export class LiveChart {

@@ -9,7 +9,7 @@ import { made, Row } from "./row.js";
 
 const COLUMNS = 6;
 const ROUND_MS = 100; // nobody reads faster, and a frame in which nothing is drawn costs next to nothing
-const IN_SIGHT = 12; // rows drawn in one frame at most: those left come with the next, and none is a long one
+const IN_SIGHT = 24; // rows drawn in one frame at most, some 10 ms: on a tall screen the others come with the next
 const OUT_OF_SIGHT = 8; // in one round; 500 rows are a few seconds old at most, for who searches or listens
 
 export class LiveTable {
