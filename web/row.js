@@ -37,7 +37,7 @@ export class Row {
     this.#price.cell.classList.add("price");
     this.#arrow.setAttribute("aria-hidden", "true");
     this.#change.className = "number change";
-    this.#change.append(this.#arrow, this.#spoken, this.#amount, " ", this.#percent);
+    this.#change.append(this.#arrow, this.#spoken, this.#amount, this.#percent);
     const trend = made("td", "cell");
     trend.className = "trend";
     trend.append(svg);
@@ -78,7 +78,7 @@ export class Row {
     setText(this.#arrow, ARROWS[direction]);
     setText(this.#spoken, SPOKEN[direction]);
     showDigits(this.#amount, text);
-    setText(this.#percent, percent);
+    setText(this.#percent, ` ${percent}`); // not run together where it is copied
     mark(this.#change, "long", text.length > LONG);
   }
 
