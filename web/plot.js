@@ -71,6 +71,12 @@ export class Plot {
     this.#last = data.at(-1)?.start ?? -Infinity;
   }
 
+  /** Nothing is drawn. */
+  clear() {
+    this.#series?.setData([]);
+    this.#last = -Infinity;
+  }
+
   /** The last one, changed, or one after it; false if it is neither. @param {Drawn} drawn */
   update(drawn) {
     if (drawn.start < this.#last || !this.#series) return false;

@@ -26,7 +26,11 @@ let plot = null;
  */
 export async function showChart(page, query, count, signal) {
   const words = element("history-chart-text");
-  words.textContent = "";
+  words.textContent = "The chart is being loaded."; // it is the chart's name, too
+  plot?.then(
+    (opened) => opened.clear(), // not what was asked before, under what is asked now
+    () => {},
+  );
   try {
     const drawing = await drawingOf(page, query, count, signal);
     const opened = await open();
