@@ -202,7 +202,7 @@ export class LiveChart {
       this.#plot ??= await this.#open();
       this.#waiting = 0;
     } catch (error) {
-      this.#text.message(/** @type {Error} */ (error).message);
+      this.#text.hindrance(/** @type {Error} */ (error).message);
       this.#waiting = 0;
       this.#later(LONGEST_PAUSE);
       return;
@@ -222,6 +222,7 @@ export class LiveChart {
   async #open() {
     const plot = await openPlot(element("chart"));
     this.#text.attach(plot, () => this.#candles.all());
+    this.#text.hindrance("");
     return plot;
   }
 

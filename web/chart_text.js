@@ -33,6 +33,8 @@ export class ChartText {
   #marked = null;
   /** @type {"candles" | "line"} */
   kind = "candles";
+  #message = "Waiting for the first price…";
+  #hindrance = "";
 
   start() {
     element("chart").addEventListener("keydown", (event) => {
@@ -52,7 +54,14 @@ export class ChartText {
 
   /** What stands over the chart as long as there is nothing to see, or something is wrong. @param {string} text */
   message(text) {
-    setText(element("chart-message"), text);
+    this.#message = text;
+    setText(element("chart-message"), this.#hindrance || text);
+  }
+
+  /** Why nothing can be drawn at all, which goes before any message. @param {string} text empty: nothing is wrong */
+  hindrance(text) {
+    this.#hindrance = text;
+    this.message(this.#message);
   }
 
   /** @param {string} stock @param {string} width */

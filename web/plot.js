@@ -12,13 +12,16 @@ const STILL = "(prefers-reduced-motion: reduce)";
 const FEW = 60; // points that are drawn one by one
 /** @type {Promise<any> | null} */
 let library = null;
+let failures = 0;
 
 /** Rejects when the library can't be had; the next call tries again. */
 function fetchLibrary() {
-  library ??= import(LIBRARY).then(
+  // Some browsers keep a failed import for good: another address is another import.
+  library ??= import(failures ? `${LIBRARY}?again=${failures}` : LIBRARY).then(
     () => /** @type {any} */ (globalThis).LightweightCharts,
     () => {
       library = null;
+      failures += 1;
       throw new Error("The program that draws charts can't be loaded.");
     },
   );
