@@ -56,7 +56,10 @@ export class Form {
   /** @returns {Asked} */
   read() {
     const stock = this.stock;
-    if (this.#range) return { stock, range: this.#range, start: null, end: null };
+    if (this.#range) {
+      this.#choose(this.#range); // it ends now, and not when it was chosen
+      return { stock, range: this.#range, start: null, end: null };
+    }
     const [start, end] = EDGES.map((edge) => this.#time(edge));
     if (!start && !end) return { stock, range: "all", start, end };
     return { stock, range: null, start, end };
