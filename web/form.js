@@ -70,6 +70,11 @@ export class Form {
     this.stock = stock;
     if (range && isQuick(range)) return this.#choose(range);
     this.#press(null);
+    this.fill({ start, end });
+  }
+
+  /** @param {{start: string | null, end: string | null}} times */
+  fill({ start, end }) {
     this.#fill({ start: start ? new Date(start) : null, end: end ? new Date(end) : null });
   }
 

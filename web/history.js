@@ -84,8 +84,11 @@ export class History {
     return this.#show(async (signal) => {
       const first = await getPage({ stock_name: asked.stock, ...range }, null, signal);
       known?.();
-      // The same end for the average, all pages, the chart and the download.
-      const query = { stock_name: asked.stock, ...range, end_time: range.end_time ?? first.end_time };
+      // The same range for the average, all pages, the chart and the download: as the api read it, which knows more
+      // ways to write a time than the page.
+      const { start_time, end_time } = first;
+      const query = { stock_name: asked.stock, start_time, end_time };
+      if (!asked.range && !known) this.#form.fill({ start: start_time, end: asked.end && end_time });
       const { count, average } = await getJson("/api/average", query, signal);
       this.#answered = { query, count, average, cursors: [null] };
       this.#render(first, 0);

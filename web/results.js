@@ -7,7 +7,7 @@ import { element } from "./page_elements.js";
 import { fileName } from "./range.js";
 
 /** @typedef {{timestamp: string, exchange_name: string, price: number, id: string}} Point */
-/** @typedef {{prices: Point[], next_cursor: string | null}} Page */
+/** @typedef {{start_time: string | null, end_time: string, prices: Point[], next_cursor: string | null}} Page */
 /** @typedef {{stock_name: string, start_time: string | null, end_time: string}} Query */
 /** @typedef {{query: Query, first: number, count: number, average: number | null}} Facts
  * `first` is how many points come before the page. */
