@@ -55,17 +55,19 @@ export class LiveFeed {
   }
 
   async start() {
+    const loaded = this.#reload(); // first: the stored prices need no client
     this.#client = this.#open();
     this.#client.connect(); // meanwhile
     // An api that is away doesn't hold back live prices.
-    await Promise.race([this.#reload(), pause(SNAPSHOT_FIRST_MS)]);
+    await Promise.race([loaded, pause(SNAPSHOT_FIRST_MS)]);
     this.connect();
   }
 
   connect() {
+    if (!this.#client) return location.reload(); // its program didn't come: that is asked for anew only so
     this.#subscribing = true;
     for (const subscription of this.#subscriptions) subscription.subscribe();
-    this.#client?.connect();
+    this.#client.connect();
   }
 
   /**
