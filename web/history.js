@@ -23,13 +23,15 @@ export class History {
   #running = null;
   #charting = new AbortController(); // a page that is turned doesn't end it
   #first = "";
+  #read = ""; // what the address asked for when it was last read or written
 
   start() {
     this.#form.start(() => this.#submit());
     element("history-cancel").addEventListener("click", () => this.#cancel());
     element("next-page").addEventListener("click", () => this.#turn(1));
     element("previous-page").addEventListener("click", () => this.#turn(-1));
-    addEventListener("popstate", () => this.#readAddress());
+    // A link to a part of the page is such an event too, and asks for nothing else.
+    addEventListener("popstate", () => question() !== this.#read && this.#readAddress());
     document.addEventListener("stockchosen", (event) => {
       this.#form.stock = /** @type {CustomEvent} */ (event).detail.stock;
     });
@@ -63,11 +65,13 @@ export class History {
     const asked = this.#form.read();
     const address = changed(location.search, asked);
     if (address !== location.search) history.pushState(null, "", address);
+    this.#read = question();
     this.#answer(asked, () => choose(asked.stock));
   }
 
   #readAddress() {
     const asked = readAsked(location.search);
+    this.#read = question();
     if (asked) {
       this.#form.write(asked);
       this.#answer(asked);
@@ -139,6 +143,9 @@ export class History {
     }
   }
 }
+
+/** What the address asks for, as text; the chart's part of it is left out. */
+const question = () => JSON.stringify(readAsked(location.search));
 
 /** Says it to the chart, too. @param {string} stock */
 function choose(stock) {
