@@ -25,13 +25,13 @@ export async function getJson(path, query = {}, signal = null) {
   try {
     const either = AbortSignal.any(signal ? [signal, limit] : [limit]);
     response = await fetch(url, { cache: "no-store", signal: either });
+    noteClock(response.headers.get("Date")); // now: the body may take seconds
     body = await response.text();
   } catch (error) {
     if (signal?.aborted) throw error;
     const words = limit.aborted ? "The server took too long to answer." : "The server can't be reached.";
     throw new Error(words, { cause: error });
   }
-  noteClock(response.headers.get("Date"));
   const answer = parse(body);
   if (!response.ok || answer === null) throw new Error(problem(answer, response.status));
   return answer;
