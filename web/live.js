@@ -152,7 +152,7 @@ export class LiveFeed {
   #mended(exchange, recovered) {
     const broke = this.#breaks.get(exchange) ?? { at: serverNow(), newest: null };
     if (recovered) this.#recoveredSince = Math.min(this.#recoveredSince ?? Infinity, broke.at);
-    else this.#missed.set(exchange, broke);
+    else if (!this.#missed.has(exchange)) this.#missed.set(exchange, broke); // since the first of several breaks
   }
 
   /** The channels tell of the same break one after another: one gap and one reload, or one recovery. */
