@@ -1,7 +1,7 @@
 // Calls to the history api; a failure becomes one sentence to show, the api's own where it sent one.
 
 const TIMEOUT_MS = 20_000;
-const SAME_CLOCK_MS = 2000; // the Date header has whole seconds only
+export const SAME_CLOCK_MS = 2000; // the Date header has whole seconds only
 let skew = 0;
 
 /** The server's time: ages must not depend on how wrong the viewer's clock is. */

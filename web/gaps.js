@@ -1,5 +1,6 @@
 // The list of what was missed while the page was open, and the way from there to the history.
 
+import { SAME_CLOCK_MS } from "./api.js";
 import { ageText, spanText } from "./format.js";
 
 /** @import { Gap } from "./connection.js" */
@@ -27,8 +28,8 @@ function gapItem({ exchanges, from, to }) {
   button.textContent = "Put into the history form";
   button.setAttribute("aria-label", `Put ${when} into the history form`);
   button.addEventListener("click", () => {
-    // Whole seconds, as the form has them, and none too few.
-    const detail = { start: whole(from, Math.floor), end: whole(to, Math.ceil) };
+    // Whole seconds, as the form has them, and none too few: its end isn't included, and our clock may be behind.
+    const detail = { start: whole(from, Math.floor), end: whole(to + SAME_CLOCK_MS, Math.ceil) };
     document.dispatchEvent(new CustomEvent("rangechosen", { detail }));
   });
   item.append(text, button);
