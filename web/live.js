@@ -19,10 +19,20 @@ const CHANNELS = { "prices:NYSE": "NYSE", "prices:NASDAQ": "NASDAQ" };
 const BEHIND_MS = 7000; // a snapshot is a flush (5 s) behind, and a little more
 const SNAPSHOT_FIRST_MS = 2000;
 const LONGEST_PAUSE_MS = 10_000;
-const SILENT_MS = 10_000; // a connection that said nothing for so long may be dead and not know it
+const SILENT_MS = 28_000; // the server says something each 25 s: a connection silent for longer may be dead
 
 /** @param {number} ms */
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A WebSocket that tells of each message, pings too, of which the client says nothing. @param {() => void} heard */
+const listening = (heard) =>
+  class extends WebSocket {
+    /** @param {string} url @param {string[]} protocols */
+    constructor(url, ...protocols) {
+      super(url, ...protocols);
+      this.addEventListener("message", heard);
+    }
+  };
 
 export class LiveFeed {
   #board;
@@ -72,11 +82,11 @@ export class LiveFeed {
 
   /**
    * To be called when the computer may have slept: a connection that has been silent is made anew at once,
-   * from where it was, instead of after half a minute without a ping. (The client itself listens to online.)
+   * from where it was, instead of once the client has missed a ping. One that is being made is left to the client,
+   * which also listens to online.
    */
   wake() {
-    if (!this.#client || this.#client.state === "disconnected") return;
-    if (this.#client.state === "connected" && Date.now() - this.#heard < SILENT_MS) return;
+    if (this.#client?.state !== "connected" || Date.now() - this.#heard < SILENT_MS) return;
     this.#heard = Date.now();
     this.#client.disconnect();
     this.#client.connect();
@@ -86,6 +96,9 @@ export class LiveFeed {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const client = new globalThis.Centrifuge(`${scheme}://${location.host}/connection/websocket`, {
       maxReconnectDelay: 5000,
+      websocket: listening(() => {
+        this.#heard = Date.now();
+      }),
     });
     client.on("connecting", () => this.#tellState());
     client.on("connected", () => this.#tellState());
@@ -102,7 +115,6 @@ export class LiveFeed {
   #follow(client, channel, exchange) {
     const subscription = client.newSubscription(channel);
     subscription.on("publication", ({ data }) => {
-      this.#heard = Date.now();
       this.#board.mergePublication(exchange, data);
       this.#show.changed();
     });
@@ -113,7 +125,6 @@ export class LiveFeed {
       this.#tellState();
     });
     subscription.on("subscribed", ({ wasRecovering, recovered }) => {
-      this.#heard = Date.now();
       if (wasRecovering) this.#mended(exchange, recovered);
       this.#breaks.delete(exchange);
       this.#tellState();
