@@ -3,7 +3,7 @@
 import { serverNow } from "./api.js";
 import { setText } from "./cells.js";
 import { LiveChart } from "./chart.js";
-import { next, opened, view } from "./connection.js";
+import { lastTick, next, opened, view } from "./connection.js";
 import { ageText, clockTime, countText, isStale, zoneText } from "./format.js";
 import { showGaps } from "./gaps.js";
 import { History } from "./history.js";
@@ -37,6 +37,7 @@ let said = [];
 let speaking;
 let measured = performance.now();
 let lastSecond = Date.now();
+let news = { merged: 0, at: performance.now() }; // the ticks so far, and when the last ones came
 let counts = { skipped: 0, refused: 0 };
 
 /** @param {Event} event */
@@ -51,8 +52,11 @@ function happened(event) {
   showConnection();
 }
 
+/** ms, by the server's clock; null before there is one */
+const newest = () => lastTick(board.newest?.[0] ?? null, serverNow(), performance.now() - news.at);
+
 function showConnection() {
-  const shown = view(connection, serverNow(), board.newest?.[0] ?? null);
+  const shown = view(connection, serverNow(), newest());
   const { name, label, detail, notice, spoken } = shown;
   if (element("state").dataset.state !== name) element("state").dataset.state = name;
   setText(element("state"), label);
@@ -71,15 +75,16 @@ function showConnection() {
 function speak(sentences) {
   clearTimeout(speaking);
   speaking = setTimeout(() => {
-    const news = sentences.filter((sentence) => !said.includes(sentence));
+    const fresh = sentences.filter((sentence) => !said.includes(sentence));
     said = sentences;
-    if (news.length) setText(element("announce"), news.join(" "));
+    if (fresh.length) setText(element("announce"), fresh.join(" "));
   }, SETTLED_MS);
 }
 
 function showFacts() {
-  if (board.newest) {
-    const ms = serverNow() - board.newest[0];
+  const last = newest();
+  if (last !== null) {
+    const ms = serverNow() - last;
     setText(element("last-tick"), isStale(ms) ? `stale, ${ageText(ms)}` : ageText(ms));
     element("last-tick").classList.toggle("stale", isStale(ms));
   }
@@ -97,7 +102,10 @@ function lookAtCounts() {
 }
 
 const feed = new LiveFeed(board, {
-  changed: () => table.changed(),
+  changed() {
+    if (board.merged !== news.merged) news = { merged: board.merged, at: performance.now() };
+    table.changed();
+  },
   state: (state) => happened({ type: "feed", at: serverNow(), feed: state }),
   missed(gap) {
     happened({ type: "gap", at: serverNow(), gap });

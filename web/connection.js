@@ -123,13 +123,21 @@ export function next(was, event) {
 }
 
 /**
+ * When the newest tick came: by its id, unless that lies in the future. Then by when this page last had a new one.
+ * @param {number | null} newest ms, from the newest id
+ * @param {number} now ms, the server's clock
+ * @param {number} since ms ago came the last one that was new
+ */
+export const lastTick = (newest, now, since) => (newest === null ? null : Math.min(newest, now - since));
+
+/**
  * @param {Connection} connection
  * @param {number} now
  * @param {number | null} newest the time of the newest tick
  * @returns {View}
  */
 export function view(connection, now, newest) {
-  const quiet = now - Math.max(newest ?? 0, newest === null ? connection.since : 0);
+  const quiet = now - (newest ?? connection.since);
   const name = connection.feed === "live" && isStale(quiet) ? "stale" : connection.feed;
   const label = LABELS[name];
   const lasting = lastingNotices(connection, now);

@@ -44,6 +44,7 @@ export class Board {
   #newest = new Map(); // by exchange
   /** @type {Set<string>} */
   #stored = new Set(); // names that a snapshot had
+  merged = 0; // ticks that were news
   skipped = 0;
   refused = 0;
   refusal = ""; // why the last one was
@@ -178,6 +179,7 @@ export class Board {
   #merged(quote) {
     const { id, stock, exchange, price } = quote;
     this.#changed.add(quote);
+    this.merged += 1;
     if (!this.newest || isNewer(id, this.newest)) this.newest = id;
     const newest = this.#newest.get(exchange);
     if (!newest || isNewer(id, newest)) this.#newest.set(exchange, id);

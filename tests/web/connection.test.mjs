@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { next, opened, view } from "../../web/connection.js";
+import { lastTick, next, opened, view } from "../../web/connection.js";
 import { clockTime } from "../../web/format.js";
 
 /** @import { Event, Gap } from "../../web/connection.js" */
@@ -51,6 +51,14 @@ test("live is live while ticks come, and stale after ten seconds without", () =>
   assert.deepEqual([stale.name, stale.label, plain(stale.detail)], ["stale", "Stale", "no tick for 12 s"]);
   assert.equal(view(connection, at(10), null).name, "live");
   assert.equal(view(connection, at(12), null).name, "stale"); // not one tick since it is live
+});
+
+test("one tick from the future doesn't keep a silent feed from being stale, nor makes a lively one so", () => {
+  const connection = after(feed(1, "live"));
+  const name = (/** @type {number} */ newest, /** @type {number} */ since) =>
+    view(connection, at(30), lastTick(at(newest), at(30), 1000 * since)).name;
+  assert.deepEqual([name(3600, 14), name(3600, 1), name(15, 1)], ["stale", "live", "stale"]);
+  assert.equal(lastTick(null, at(30), 5), null);
 });
 
 test("a connection that is lost isn't stale, but lost, and says since when", () => {
