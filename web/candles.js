@@ -16,7 +16,7 @@ import { parseId } from "./ticks.js";
 
 export const MINUTE = 60_000;
 const SEQUENCES = 2 ** 20; // an id's second half is below it
-const OPEN_MINUTES = 10; // a tick that comes later than that is left to the api
+const OPEN_MINUTES = 10; // a tick of one that is older is left to the api
 
 /** Widths that the chart offers, in ms. @type {Readonly<Record<string, number>>} */
 export const WIDTHS = { "1m": MINUTE, "5m": 5 * MINUTE, "1h": 60 * MINUTE };
@@ -103,8 +103,10 @@ export class Candles {
     if (start < this.#from) return null;
     const place = (parsed[0] - start) * SEQUENCES + parsed[1];
     const minute = this.#minutes.get(start);
-    if (!minute) this.#minutes.set(start, firstOf(start, place, price));
-    else if (!take(minute, place, price)) return null;
+    if (!minute) {
+      this.#minutes.set(start, firstOf(start, place, price));
+      this.#close(); // also while the api, which settles them, is away
+    } else if (!take(minute, place, price)) return null;
     return down(start, this.width);
   }
 
@@ -139,12 +141,11 @@ export class Candles {
     return [...this.#old, ...rest.filter((candle) => candle !== null)];
   }
 
-  /** What was seen is forgotten once nothing more can come: memory doesn't grow with the ticks. */
+  /** What was seen is forgotten once nothing more can come: memory doesn't grow with the ticks. The newest are
+   * counted, for one tick from the future must not close them all. */
   #close() {
-    const newest = Math.max(...this.#minutes.keys());
-    for (const minute of this.#minutes.values()) {
-      if (minute.start < newest - OPEN_MINUTES * MINUTE) minute.seen = null;
-    }
+    const newest = [...this.#minutes.values()].sort((a, b) => b.start - a.start);
+    for (const minute of newest.slice(OPEN_MINUTES)) minute.seen = null;
   }
 }
 

@@ -141,6 +141,16 @@ test("an api that hasn't stored all of a minute yet takes nothing away, and is b
   assert.deepEqual(candles.all(), expected(ticks, MINUTE));
 });
 
+test("the newest ten minutes are open, whether the api answers or not and whatever comes from the future", () => {
+  const candles = new Candles(MINUTE);
+  const add = (/** @type {number} */ minutes, /** @type {number} */ seq) =>
+    candles.addTick({ id: `${down(START, MINUTE) + minutes * MINUTE}-${seq}`, price: 5 }) !== null;
+  for (let minute = 0; minute < 12; minute += 1) assert.ok(add(minute, 0));
+  assert.deepEqual([add(0, 1), add(1, 1), add(2, 1), add(11, 1)], [false, false, true, true]);
+  assert.ok(add(600, 0));
+  assert.ok(add(11, 2));
+});
+
 test("a tick says which candle it changed; one that can't be used, none", () => {
   const candles = new Candles(WIDTHS["1h"]);
   assert.equal(candles.addTick({ id: `${START}-0`, price: 5 }), Date.UTC(2026, 10, 25, 12));
