@@ -114,8 +114,10 @@ const feed = new LiveFeed(board, {
   recovered: (since) => happened({ type: "recovered", at: serverNow(), since }),
   snapshot: (problem) => happened({ type: "snapshot", at: serverNow(), problem }),
 });
-const strip = new StatusStrip(element("system"), (problem) =>
-  happened({ type: "backend", at: serverNow(), problem }),
+const strip = new StatusStrip(
+  element("system"),
+  (problem) => happened({ type: "backend", at: serverNow(), problem }),
+  () => chart.reload(), // it may have a hole, where the writer was further behind than a minute is asked for again
 );
 
 /** @param {() => unknown} step */

@@ -87,14 +87,18 @@ export class StatusStrip {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #asking = false;
+  #behind = false;
+  #caughtUp;
 
   /**
    * @param {HTMLElement} place whose dd elements have data-status
    * @param {(problem: string | null) => void} told after each answer, or what came instead
+   * @param {() => void} caughtUp called when the history has what it was behind with
    */
-  constructor(place, told) {
+  constructor(place, told, caughtUp) {
     this.#place = place;
     this.#told = told;
+    this.#caughtUp = caughtUp;
   }
 
   start() {
@@ -117,7 +121,10 @@ export class StatusStrip {
   /** @returns {Promise<string | null>} what went wrong */
   async #update() {
     try {
-      this.#show(cells(await getJson("/api/status"), serverNow()));
+      const shown = cells(await getJson("/api/status"), serverNow());
+      this.#show(shown);
+      if (this.#behind && !shown.writer.warn) this.#caughtUp();
+      this.#behind = shown.writer.warn;
       return null;
     } catch (error) {
       this.#show({ backend: { text: "away", warn: true } });
