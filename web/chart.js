@@ -18,6 +18,7 @@ import { openPlot } from "./plot.js";
 const LONGEST_PAUSE = 30_000; // ms
 const FIRST_PRICE = 2000; // ms: the live prices come first
 const DRAWN_EVERY = 400; // ms
+const SPREAD = 5000; // ms: not every page asks at the same moment
 const RESTED = 1000; // ms between two texts about what is in sight
 
 export class LiveChart {
@@ -169,9 +170,10 @@ export class LiveChart {
   /** A little after each minute the api knows all of it. @param {string} stock @param {number} until
    * @param {AbortSignal} signal */
   async #keepSettled(stock, until, signal) {
+    const after = SETTLED_AFTER + Math.random() * SPREAD;
     while (!signal.aborted) {
       const now = serverNow();
-      await pause(down(now - SETTLED_AFTER, MINUTE) + MINUTE + SETTLED_AFTER - now, signal);
+      await pause(down(now - after, MINUTE) + MINUTE + after - now, signal);
       try {
         const settled = await settle(this.#candles, stock, until, serverNow(), signal);
         until = settled.until;
