@@ -3,6 +3,7 @@
 import { changed, readAsked } from "./address.js";
 import { getJson } from "./api.js";
 import { Form, apiRange } from "./form.js";
+import { countText } from "./format.js";
 import { element } from "./page_elements.js";
 import { showChart } from "./result_chart.js";
 import { showError, showLoading, showNothing, showPage } from "./results.js";
@@ -99,16 +100,18 @@ export class History {
       this.#charting.abort();
       this.#charting = new AbortController();
       if (first.prices.length) showChart(first, query, count, this.#charting.signal);
+      return count ? `${countText(count)} ${count === 1 ? "point" : "points"}.` : "No price.";
     });
   }
 
   /** @param {number} step */
   #turn(step) {
     return this.#show(async (signal) => {
-      if (!this.#answered) return;
+      if (!this.#answered) return "";
       const { query, cursors } = this.#answered;
       const page = this.#page + step;
       this.#render(await getPage(query, cursors[page], signal), page);
+      return `Page ${countText(page + 1)}.`;
     });
   }
 
@@ -127,15 +130,14 @@ export class History {
   }
 
   /** One question at a time: a newer one ends the older.
-   * @param {(signal: AbortSignal) => Promise<void>} work */
+   * @param {(signal: AbortSignal) => Promise<string>} work what it returns is said */
   async #show(work) {
     this.#running?.abort();
     const running = new AbortController();
     this.#running = running;
     showLoading(true);
     try {
-      await work(running.signal);
-      showLoading(false);
+      showLoading(false, await work(running.signal));
     } catch (error) {
       if (running.signal.aborted) return;
       showLoading(false);
