@@ -22,11 +22,11 @@ const MANY = 20; // stocks; a filter is worth its place
 const TITLE = document.title;
 
 const board = new Board();
-const history = new History();
+const past = new History();
 const chart = new LiveChart(board, (stock) => table.mark(stock));
 const table = new LiveTable(board, element("live-table", HTMLTableElement), (stock) => {
   element("live-empty").hidden = true;
-  history.suggest(stock);
+  past.suggest(stock);
   chart.offer(stock);
   if (table.size > MANY) element("filter-field").hidden = false;
 });
@@ -167,7 +167,7 @@ document.addEventListener("visibilitychange", () => {
 });
 setText(element("zone"), `Times: ${zoneText(new Date())}`);
 sayReference();
-history.start();
+past.start();
 chart.start();
 strip.start();
 showGrafana(element("grafana"));
