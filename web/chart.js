@@ -10,9 +10,9 @@ import { onChoice, press } from "./choices.js";
 import { element } from "./page_elements.js";
 import { openPlot } from "./plot.js";
 
-/** @typedef {import("./candles.js").Tick & {exchange?: string}} Tick */
+/** @typedef {import("./candles.js").Tick} Tick */
 /** @typedef {import("./candle_source.js").Snapshots & Followed} Source the board */
-/** @typedef {{follow(stock: string, exchange: string | null, listener: (tick: Tick) => void): () => void}} Followed
+/** @typedef {{follow(stock: string, listener: (tick: Tick) => void): () => void}} Followed
  * It calls the listener with each merged tick, and returns how to stop that. */
 
 const LONGEST_PAUSE = 30_000; // ms
@@ -116,7 +116,7 @@ export class LiveChart {
   /** @param {string} stock */
   #follow(stock) {
     this.#unfollow();
-    this.#unfollow = this.#board.follow(stock, null, (tick) => {
+    this.#unfollow = this.#board.follow(stock, (tick) => {
       this.#next?.addTick(tick);
       const start = this.#candles.addTick(tick);
       if (start !== null) this.#draw(start);

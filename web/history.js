@@ -48,11 +48,11 @@ export class History {
     this.#form.suggest(stock);
   }
 
-  /** @param {{stock?: string, start: Date, end: Date}} range to be shown as if it had been typed */
-  #ask({ stock, start, end }) {
+  /** @param {{start: Date, end: Date}} range to be shown as if it had been typed */
+  #ask({ start, end }) {
     const [from, to] = [start, end].map((time) => time.toISOString());
     this.#form.write({
-      stock: stock ?? (this.#form.stock || this.#first),
+      stock: this.#form.stock || this.#first,
       range: null,
       start: from,
       end: to,

@@ -7,13 +7,9 @@ import { Quote } from "./quote.js";
 /**
  * @typedef {object} Tick as those who follow a stock get it
  * @property {Id} id
- * @property {number} ms since 1970, the server's clock
- * @property {number} us microseconds within that millisecond
  * @property {number} price
- * @property {string} exchange
  */
 /** @typedef {(tick: Tick) => void} Listener */
-/** @typedef {{exchange: string | null, listener: Listener}} Follower */
 
 /**
  * "1763000000000-12" as two numbers (the milliseconds stay below 2^53, the count below 2^20), or null.
@@ -38,7 +34,7 @@ export class Board {
   #quotes = new Map(); // exchange → stock → quote
   /** @type {Set<Quote>} */
   #changed = new Set();
-  /** @type {Map<string, Set<Follower>>} */
+  /** @type {Map<string, Set<Listener>>} */
   #followers = new Map(); // by stock
   /** @type {Map<string, Id>} */
   #newest = new Map(); // by exchange
@@ -96,16 +92,14 @@ export class Board {
    * Every tick of a stock that is merged from now on, in order, also one that a snapshot brings; not those
    * that were left out (conflated, or missed in a gap): the history has them. Returns what ends it.
    * @param {string} stock
-   * @param {string | null} exchange null: of any
    * @param {Listener} listener
    * @returns {() => void}
    */
-  follow(stock, exchange, listener) {
-    const follower = { exchange, listener };
+  follow(stock, listener) {
     const followers = this.#followers.get(stock) ?? new Set();
-    this.#followers.set(stock, followers.add(follower));
+    this.#followers.set(stock, followers.add(listener));
     return () => {
-      followers.delete(follower);
+      followers.delete(listener);
       if (followers.size === 0 && this.#followers.get(stock) === followers) this.#followers.delete(stock);
     };
   }
@@ -183,17 +177,7 @@ export class Board {
     if (!this.newest || isNewer(id, this.newest)) this.newest = id;
     const newest = this.#newest.get(exchange);
     if (!newest || isNewer(id, newest)) this.#newest.set(exchange, id);
-    for (const follower of this.#followers.get(stock) ?? []) {
-      if (follower.exchange === null || follower.exchange === exchange) {
-        tell(follower.listener, {
-          id,
-          ms: id[0],
-          us: Math.min(Math.floor(id[1] / 1024), 999),
-          price,
-          exchange,
-        });
-      }
-    }
+    for (const listener of this.#followers.get(stock) ?? []) tell(listener, { id, price });
   }
 }
 

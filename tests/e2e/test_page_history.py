@@ -148,9 +148,10 @@ async def test_an_answer_that_takes_long_can_be_cancelled(page: Page) -> None:
 
 async def test_a_missed_range_is_asked_for_and_shown_in_the_form(page: Page) -> None:
     await page.goto("/")
+    await page.get_by_label("Stock", exact=True).fill("FORM")
     await page.evaluate(
         """() => document.dispatchEvent(new CustomEvent("rangechosen", {detail: {
-             stock: "FORM", start: new Date(Date.now() - 3600000), end: new Date()}}))"""
+             start: new Date(Date.now() - 3600000), end: new Date()}}))"""
     )
     await expect(page.locator("#history-caption")).to_have_text("FORM, points 1 to 7 of 7")
     assert await page.get_by_label("Start").input_value()
