@@ -1,5 +1,6 @@
 // Calls to the history api; a failure becomes one sentence to show, the api's own where it sent one.
 
+export const MOST_CANDLES = 10_000; // of one answer
 const TIMEOUT_MS = 20_000;
 export const SAME_CLOCK_MS = 2000; // the Date header has whole seconds only
 let skew = 0;

@@ -1,9 +1,8 @@
 // A chart's axes: times in the viewer's zone, whatever its clock does, and prices with their own decimals.
 
-import { fraction, inputTime, priceText } from "./format.js";
+import { CERTAIN, fraction, inputTime, priceText } from "./format.js";
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const CERTAIN = 15; // decimal digits of a double
 const SAMPLE = 200;
 
 // How much a label weighs that stands where such a part of the time changes, as the library counts.

@@ -1,7 +1,8 @@
 // What a chart asks the api for: all of its candles once, and the minutes that have just ended once more.
 
-import { getJson } from "./api.js";
-import { MINUTE, WIDTHS, down } from "./candles.js";
+import { MOST_CANDLES, getJson } from "./api.js";
+import { WIDTHS, down } from "./candles.js";
+import { MINUTE } from "./range.js";
 
 /** @typedef {import("./candles.js").Candles} Candles */
 /** @typedef {import("./candles.js").Row} Row */
@@ -12,7 +13,6 @@ const BEHIND = 10_000; // ms: a flush (5 s), its COPY, and a clock known to a se
 const AGAIN = 5 * MINUTE; // so long a writer may be late and is still believed
 const TICKS = 20_000; // of one answer
 const ANSWERS = 5;
-const MOST_CANDLES = 10_000; // of one answer of the api
 
 /** A second at which the minute before is stored, for the api to be asked again. */
 export const SETTLED_AFTER = 8000;

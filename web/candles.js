@@ -4,6 +4,7 @@
 // whoever brought it and in whatever order. A minute that is over is replaced by the api's own when that has
 // as many ticks or more: it knows those that the feed left out.
 
+import { MINUTE, STEPS } from "./range.js";
 import { parseId } from "./ticks.js";
 
 /** @typedef {{start: number, open: number, high: number, low: number, close: number, count: number}} Candle
@@ -14,12 +15,11 @@ import { parseId } from "./ticks.js";
 /** @typedef {Candle & {first: number, last: number, seen: Set<number> | null}} Minute
  * `first` and `last` are places in the minute; `seen` is null where the api has the last word. */
 
-export const MINUTE = 60_000;
 const SEQUENCES = 2 ** 20; // an id's second half is below it
 const OPEN_MINUTES = 10; // a tick of one that is older is left to the api
 
 /** Widths that the chart offers, in ms. @type {Readonly<Record<string, number>>} */
-export const WIDTHS = { "1m": MINUTE, "5m": 5 * MINUTE, "1h": 60 * MINUTE };
+export const WIDTHS = { "1m": STEPS["1m"], "5m": STEPS["5m"], "1h": STEPS["1h"] };
 
 /** The last multiple of `width` since 1970 (UTC) that isn't later: where the api's candles begin, too.
  * @param {number} ms @param {number} width */

@@ -3,12 +3,14 @@
 import { changed, readCharted } from "./address.js";
 import { serverNow } from "./api.js";
 import { checkStored, fillIn, load, settle, SETTLED_AFTER } from "./candle_source.js";
-import { Candles, MINUTE, WIDTHS, down } from "./candles.js";
+import { Candles, WIDTHS, down } from "./candles.js";
 import { setText } from "./cells.js";
 import { ChartText } from "./chart_text.js";
 import { onChoice, press } from "./choices.js";
 import { element } from "./page_elements.js";
+import { pause } from "./pause.js";
 import { openPlot } from "./plot.js";
+import { MINUTE } from "./range.js";
 
 /** @typedef {import("./candles.js").Tick} Tick */
 /** @typedef {import("./candle_source.js").Snapshots & Followed} Source the board */
@@ -231,17 +233,4 @@ export class LiveChart {
   #tellSight() {
     if (this.#plot && this.#stock !== null) this.#text.sight(this.#stock, this.#width);
   }
-}
-
-/** Rejects never: an aborted pause ends at once. @param {number} ms @param {AbortSignal} signal */
-function pause(ms, signal) {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve(undefined);
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-  });
 }

@@ -2,7 +2,7 @@
 
 // A double holds 15 decimal digits for certain; a 16th would be an invention. A double that 15 digits
 // don't say was made of more.
-const CERTAIN = 15;
+export const CERTAIN = 15;
 const DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: CERTAIN, useGrouping: false });
 const GROUPED = new Intl.NumberFormat("en-US");
 const STALE_MS = 10_000;

@@ -1,6 +1,7 @@
 // The live feed: a snapshot from the api, then Centrifugo's channels, merged into the board.
 
 import { getJson, serverNow } from "./api.js";
+import { pause } from "./pause.js";
 
 /** @import { Centrifuge, Subscription } from "centrifuge" */
 /** @import { Feed, Gap } from "./connection.js" */
@@ -20,9 +21,6 @@ const BEHIND_MS = 7000; // a snapshot is a flush (5 s) behind, and a little more
 const SNAPSHOT_FIRST_MS = 2000;
 const LONGEST_PAUSE_MS = 10_000;
 const SILENT_MS = 28_000; // the server says something each 25 s: a connection silent for longer may be dead
-
-/** @param {number} ms */
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A WebSocket that tells of each message, pings too, of which the client says nothing. @param {() => void} heard */
 const listening = (heard) =>

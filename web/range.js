@@ -4,7 +4,7 @@ import { inputTime } from "./format.js";
 
 /** @typedef {{start: Date | null, end: Date | null}} Range half-open; null is the beginning, or until now */
 
-const MINUTE = 60_000;
+export const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
 /** @type {Readonly<Record<string, (now: Date) => Range>>} */
@@ -41,14 +41,8 @@ export function instant(local, edge) {
   return first;
 }
 
-/** @type {readonly [string, number][]} */
-const STEPS = [
-  ["1m", MINUTE],
-  ["5m", 5 * MINUTE],
-  ["15m", 15 * MINUTE],
-  ["1h", HOUR],
-  ["1d", 24 * HOUR],
-];
+/** The widths of the api's candles, in ms, by its names for them. */
+export const STEPS = { "1m": MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "1d": 24 * HOUR };
 const FINE = [100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000]; // ms
 
 /**
@@ -57,7 +51,8 @@ const FINE = [100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000]; // ms
  * @param {number} most
  */
 export function fittingStep(ms, most) {
-  return STEPS.find(([, width]) => ms <= most * width) ?? STEPS[STEPS.length - 1];
+  const steps = Object.entries(STEPS);
+  return steps.find(([, width]) => ms <= most * width) ?? steps[steps.length - 1];
 }
 
 /**

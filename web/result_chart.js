@@ -1,11 +1,11 @@
 // The chart of a history's result: each point where they are few, else candles that fit the range.
 
-import { getJson } from "./api.js";
+import { MOST_CANDLES, getJson } from "./api.js";
 import { folded } from "./candles.js";
 import { countText } from "./format.js";
 import { element } from "./page_elements.js";
 import { openPlot } from "./plot.js";
-import { fineStep, fittingStep, widthText } from "./range.js";
+import { MINUTE, fineStep, fittingStep, widthText } from "./range.js";
 
 /** @import { Page, Point, Query } from "./results.js" */
 /** @typedef {{kind: import("./plot.js").Kind, data: import("./plot.js").Drawn[], text: string}} Drawing */
@@ -77,7 +77,11 @@ async function drawingOf({ prices, next_cursor: next }, query, count, signal) {
     return candles(folded(read, step), step);
   }
   const start_time = new Date(Math.floor(start / width) * width).toISOString();
-  const answer = await getJson("/api/candles", { ...query, start_time, interval, limit: 10_000 }, signal);
+  const answer = await getJson(
+    "/api/candles",
+    { ...query, start_time, interval, limit: MOST_CANDLES },
+    signal,
+  );
   const data = answer.candles.map((/** @type {import("./candles.js").Row} */ row) => {
     return { ...row, start: Date.parse(row.start_time) };
   });
@@ -90,7 +94,7 @@ async function drawingOf({ prices, next_cursor: next }, query, count, signal) {
  * @returns {Drawing}
  */
 function candles(data, width) {
-  const whole = width < 60_000 ? "" : " The first and the last are whole, also beyond the range.";
+  const whole = width < MINUTE ? "" : " The first and the last are whole, also beyond the range.";
   const text = `${countText(data.length)} × ${widthText(width)}: open, high, low and close.${whole}`;
   return { kind: "candles", data, text };
 }

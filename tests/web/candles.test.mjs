@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Candles, MINUTE, WIDTHS, down } from "../../web/candles.js";
+import { Candles, WIDTHS, down } from "../../web/candles.js";
+import { MINUTE } from "../../web/range.js";
 
 /** @import { Candle, Row } from "../../web/candles.js" */
 /** @typedef {{id: string, ms: number, price: number}} Tick */
