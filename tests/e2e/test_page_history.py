@@ -5,7 +5,7 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from time import time_ns
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Error, Page, Route, expect
 
 from tests.api_process import NOON, Tick, store, tick
 from tests.looking import look
@@ -62,9 +62,9 @@ async def test_the_chart_has_each_tick_once_from_the_past_into_the_live(
     await wait_until(partial(has, page, "SEAM", 7), limit=20)
     await page.reload()  # what was live is the past now
     await expect(page.locator("#chart-count")).to_have_text("7", timeout=SLOW)
-    await publish(system, "SEAM", ["6.5"])  # not stored, nor in the feed of who comes now
-    await page.reload()
-    await expect(page.locator("#chart-count")).to_have_text("8", timeout=SLOW)
+    await publish(system, "SEAM", ["6", "6.5"])  # not stored, nor in the feed of who comes now,
+    await page.reload()  # who has but the last of them in the snapshot
+    await expect(page.locator("#chart-count")).to_have_text("9", timeout=SLOW)
     for name, price in {"open": "5.5", "high": "8.125", "low": "3.5", "close": "6.5"}.items():
         await expect(page.locator(f"#chart-{name}")).to_have_text(price)
 
@@ -91,13 +91,27 @@ async def test_the_address_holds_the_question_and_the_way_back_asks_it_again(pag
     caption = page.locator("#history-caption")
     await expect(caption).to_have_text("FORM, points 1 to 7 of 7", timeout=SLOW)
     await expect(page.locator("#history-chart-text")).to_have_text("Each of the 7 points.")
-    await page.get_by_label("Stock", exact=True).fill("NO SUCH")
+    await expect(page.locator("#history-loading")).to_have_text("7 points.")
+    stock = page.get_by_label("Stock", exact=True)
+    await stock.fill("NO SUCH")
     await page.get_by_role("button", name="Show history").click()
     await expect(page.locator("#history-error")).to_be_visible()
     assert page.url.endswith("/?stock=NO+SUCH&range=1h")
     await page.go_back()
     await expect(caption).to_have_text("FORM, points 1 to 7 of 7")
-    assert await page.get_by_label("Stock", exact=True).input_value() == "FORM"
+    assert await stock.input_value() == "FORM"
+    await stock.fill("TYPED")
+    await page.locator(".skip").focus()
+    await page.keyboard.press("Enter")  # goes to a part of the page, and asks for nothing
+    await page.wait_for_url("**/*#*")
+    await expect(stock).to_have_value("TYPED")
+    await page.goto("/?stock=FORM&start=1763000000&end=2026-01-01T00:00")  # without an offset: UTC
+    await expect(page.locator("#history-range")).to_have_text(
+        "2025-11-13 07:43:20 to 2026-01-01 05:30", timeout=SLOW
+    )
+    await expect(page.get_by_label("Start")).to_have_value("2025-11-13T07:43:20")
+    await expect(page.get_by_label("End")).to_have_value("2026-01-01T05:30")
+    await expect(page.locator("#history-loading")).to_have_text("No price.")
     await page.goto("/?stock=FORM&start=yesterday")
     answer = await page.request.get("/api/prices/FORM?start_time=yesterday")
     await expect(page.locator("#history-error")).to_have_text((await answer.json())["detail"])
@@ -129,21 +143,39 @@ async def test_the_download_is_the_range_that_is_shown(page: Page) -> None:
     assert [row["price"] for row in rows] == FORM
 
 
-async def test_an_answer_that_takes_long_can_be_cancelled(page: Page) -> None:
-    arrived = asyncio.Event()
+async def test_an_answer_that_takes_long_can_be_cancelled_and_overtaken(page: Page) -> None:
+    arrived, released, answers = asyncio.Semaphore(0), asyncio.Event(), asyncio.Semaphore(0)
+    asked = re.compile(r"/api/prices\?")
 
-    async def hold(_: Route) -> None:
-        arrived.set()  # and never answers
+    async def hold(route: Route) -> None:
+        arrived.release()
+        await released.wait()
+        with suppress(Error):  # nobody waits for it
+            await route.fulfill(response=await route.fetch())
+        answers.release()
 
     await page.goto("/")
-    await page.route(re.compile(r"/api/prices\?"), hold)
+    loading, caption = page.locator("#history-loading"), page.locator("#history-caption")
+    await page.route(asked, hold)
     await page.get_by_label("Stock", exact=True).fill("FORM")
     await page.get_by_role("button", name="Show history").click()
-    await asyncio.wait_for(arrived.wait(), 30)
-    await expect(page.locator("#history-loading")).to_have_text("Loading…")
+    await asyncio.wait_for(arrived.acquire(), 30)
+    await expect(loading).to_have_text("Loading…")
     await page.get_by_role("button", name="Cancel").click()
-    await expect(page.locator("#history-loading")).to_have_text("Cancelled.")
+    await expect(loading).to_have_text("Cancelled.")
     await expect(page.locator("#show-history")).to_be_focused()
+    await page.get_by_role("button", name="15 min").click()
+    await asyncio.wait_for(arrived.acquire(), 30)
+    await page.unroute(asked)
+    await page.get_by_label("Stock", exact=True).fill("TSLA")
+    await page.get_by_role("button", name="Show history").click()
+    await expect(caption).to_contain_text("TSLA")
+    released.set()
+    for _ in range(2):
+        await asyncio.wait_for(answers.acquire(), 30)
+    await page.evaluate("fetch('/api/average?stock_name=FORM').then((answer) => answer.text())")
+    await expect(caption).to_contain_text("TSLA")
+    await expect(loading).to_contain_text("point")
 
 
 async def test_a_missed_range_is_asked_for_and_shown_in_the_form(page: Page) -> None:

@@ -22,13 +22,14 @@ NOTHING = {"columns": ["id", "stock_name", "price", "received_us"], "ticks": [],
 
 
 async def test_nothing_is_missed_while_nginx_starts_again(page: Page, local: System) -> None:
+    gaps = await page.locator("#gaps").inner_text()
     with without(local, "nginx"):
         await expect(page.locator("#state")).to_have_text("Reconnecting…", timeout=SLOW)
         await expect(page.locator("#state-detail")).to_contain_text("since")
         await check(page, "reconnecting")
     await expect(page.locator("#state")).to_have_text("Live", timeout=SLOW)
     await expect(page.locator("#live-notice")).to_contain_text("nothing was missed")
-    await expect(page.locator("#gaps")).to_have_text("0")
+    await expect(page.locator("#gaps")).to_have_text(gaps)
     await moves(page)
 
 
@@ -54,6 +55,7 @@ async def test_what_a_laptop_missed_in_its_sleep_is_said_from_when_to_when(
 ) -> None:
     """Longer than Centrifugo's history reaches: that is emptied, as nobody waits ten minutes."""
     await moves(page)
+    gaps = int(await page.locator("#gaps").inner_text())
     began = datetime.now(OFFSET)
     await page.context.set_offline(True)
     await expect(page.locator("#state")).to_have_text("Reconnecting…", timeout=SLOW)
@@ -69,17 +71,18 @@ async def test_what_a_laptop_missed_in_its_sleep_is_said_from_when_to_when(
     first, last = [at(each) for each in re.findall(TIME, await notice.inner_text())]
     assert began - LATEST <= first <= began
     assert began - SECOND <= last <= datetime.now(OFFSET)
-    await expect(page.locator("#gaps")).to_have_text("1")
+    await expect(page.locator("#gaps")).to_have_text(str(gaps + 1))
     await check(page, "gap")
     await moves(page)
     await page.locator("#gap-log summary").click()
-    await page.locator("#gap-list button").click()
+    await page.locator("#gap-list button").first.click()
     assert await page.get_by_label("Start").input_value() == f"{first:%Y-%m-%dT%H:%M:%S}"
 
 
 async def test_ticks_that_the_feed_left_out_are_counted_and_said(page: Page, local: System) -> None:
+    before = int((await page.locator("#conflated").inner_text()).replace(",", ""))
     await publish(local, "prices:NYSE", NOTHING | {"skipped": 1234})
-    await expect(page.locator("#conflated")).to_have_text("1,234")
+    await expect(page.locator("#conflated")).to_have_text(f"{before + 1234:,}")
     await expect(page.locator("#live-notice")).to_contain_text("1,234 older ticks were left out")
     await check(page, "conflated")
 
