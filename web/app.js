@@ -117,7 +117,7 @@ const feed = new LiveFeed(board, {
 const strip = new StatusStrip(
   element("system"),
   (problem) => happened({ type: "backend", at: serverNow(), problem }),
-  () => chart.reload(), // it may have a hole, where the writer was further behind than a minute is asked for again
+  () => chart.reload(), // it may have a hole
 );
 
 /** @param {() => unknown} step */

@@ -18,6 +18,7 @@ import { ageText, countText } from "./format.js";
 const EVERY_MS = 5000;
 const AT_MOST_MS = 10_000;
 const BEHIND_SECONDS = 10;
+const LATE_SECONDS = 240; // a chart asks again for the last five minutes: a later writer may leave a hole in it
 const NO_ROW_MS = 30_000;
 const UNKNOWN = "unknown";
 
@@ -87,13 +88,13 @@ export class StatusStrip {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #asking = false;
-  #behind = false;
+  #late = false;
   #caughtUp;
 
   /**
    * @param {HTMLElement} place whose dd elements have data-status
    * @param {(problem: string | null) => void} told after each answer, or what came instead
-   * @param {() => void} caughtUp called when the history has what it was behind with
+   * @param {() => void} caughtUp called when the history has what it was far behind with
    */
   constructor(place, told, caughtUp) {
     this.#place = place;
@@ -121,16 +122,25 @@ export class StatusStrip {
   /** @returns {Promise<string | null>} what went wrong */
   async #update() {
     try {
-      const shown = cells(await getJson("/api/status"), serverNow());
-      this.#show(shown);
-      if (this.#behind && !shown.writer.warn) this.#caughtUp();
-      this.#behind = shown.writer.warn;
+      const status = await getJson("/api/status");
+      this.#show(cells(status, serverNow()));
+      this.#lookAtWriter(status);
       return null;
     } catch (error) {
       this.#show({ backend: { text: "away", warn: true } });
       this.#place.classList.add("outdated");
       return error instanceof Error ? error.message : String(error);
     }
+  }
+
+  /** @param {Status} status */
+  #lookAtWriter({ groups }) {
+    const seconds = groups?.find(({ name }) => name === "writer")?.lag_seconds;
+    if (seconds === undefined) return;
+    if (seconds > LATE_SECONDS) this.#late = true;
+    if (!this.#late || seconds > BEHIND_SECONDS) return;
+    this.#late = false;
+    this.#caughtUp();
   }
 
   /** @param {Record<string, Cell>} shown */
