@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { percentText, rateText, spanText } from "../../web/format.js";
 import { Quote } from "../../web/quote.js";
 import { linePath, Trail } from "../../web/sparkline.js";
-import { cells, waitMs } from "../../web/status.js";
+import { StatusStrip, cells, waitMs } from "../../web/status.js";
 
 process.env.TZ = "Australia/Darwin"; // UTC+09:30
 const NOW = Date.UTC(2026, 10, 24, 20, 0, 10);
@@ -99,4 +99,27 @@ test("the strip warns of what is away, behind, missed or buried", () => {
 
 test("questions come every five seconds, and less often while nobody answers", () => {
   assert.deepEqual([0, 1, 2, 3, 9].map(waitMs), [5000, 5000, 10_000, 10_000, 10_000]);
+});
+
+test("a writer that was minutes late and has caught up is told once; one that flickers isn't", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let lag = 0;
+  const groups = () => [{ name: "writer", lag_entries: 1, lag_seconds: lag }];
+  Object.assign(globalThis, {
+    document: { hidden: false },
+    fetch: async () => new Response(JSON.stringify({ ...WELL, groups: groups() })),
+  });
+  const place = { querySelectorAll: () => [], classList: { add() {}, remove() {} } };
+  let told = 0;
+  const strip = new StatusStrip(
+    /** @type {any} */ (place),
+    () => {},
+    () => (told += 1),
+  );
+  const seen = [];
+  for (lag of [5, 30, 5, 300, 100, 11, 9, 5]) {
+    await strip.ask();
+    seen.push(told);
+  }
+  assert.deepEqual(seen, [0, 0, 0, 0, 0, 0, 1, 1]);
 });
