@@ -67,7 +67,11 @@ export class History {
     const address = changed(location.search, asked);
     if (address !== location.search) history.pushState(null, "", address);
     this.#read = question();
-    this.#answer(asked, () => choose(asked.stock));
+    this.#answer(asked, () => {
+      const typed = this.#form.stock; // meanwhile: it stays
+      choose(asked.stock);
+      this.#form.stock = typed;
+    });
   }
 
   #readAddress() {

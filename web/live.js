@@ -91,6 +91,7 @@ export class LiveFeed {
   }
 
   #open() {
+    if (!globalThis.Centrifuge) throw new Error("the program that receives them can't be loaded.");
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const client = new globalThis.Centrifuge(`${scheme}://${location.host}/connection/websocket`, {
       maxReconnectDelay: 5000,
