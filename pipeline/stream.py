@@ -182,10 +182,10 @@ class Consumer:
         self._read_at = loop.time()
         if not interval or not entries:
             return entries
-        latest = loop.time() + interval.total_seconds()  # batches that were full came earlier
-        self._flush_at = min(self._flush_at + interval.total_seconds(), latest)
-        if self._flush_at < loop.time():
-            self._flush_at = latest
+        now, seconds = loop.time(), interval.total_seconds()
+        self._flush_at += seconds
+        if not now <= self._flush_at <= now + seconds:  # we are late, or full batches came early
+            self._flush_at = now + seconds
         while len(entries) < limit and not stop.is_set() and self._flush_at > loop.time():
             asked = min(limit - len(entries), self._settings.batch)
             try:
