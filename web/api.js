@@ -17,15 +17,11 @@ export const serverNow = () => Date.now() + skew;
  */
 export async function getJson(path, query = {}, signal = null) {
   const limit = AbortSignal.timeout(TIMEOUT_MS);
-  const given = Object.entries(query).flatMap(([name, value]) =>
-    value === null ? [] : [[name, `${value}`]],
-  );
-  const url = given.length ? `${path}?${new URLSearchParams(given)}` : path;
   let response;
   let body;
   try {
     const either = AbortSignal.any(signal ? [signal, limit] : [limit]);
-    response = await fetch(url, { cache: "no-store", signal: either });
+    response = await fetch(addressOf(path, query), { cache: "no-store", signal: either });
     noteClock(response.headers.get("Date")); // now: the body may take seconds
     body = await response.text();
   } catch (error) {
@@ -36,6 +32,17 @@ export async function getJson(path, query = {}, signal = null) {
   const answer = parse(body);
   if (!response.ok || answer === null) throw new Error(problem(answer, response.status));
   return answer;
+}
+
+/**
+ * @param {string} path
+ * @param {Record<string, string | number | null>} query a null is left out
+ */
+export function addressOf(path, query) {
+  const given = Object.entries(query).flatMap(([name, value]) =>
+    value === null ? [] : [[name, `${value}`]],
+  );
+  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
 /** @param {string} body */

@@ -78,30 +78,26 @@ async function oldCandles(width, stock, from, signal) {
  * @param {AbortSignal} signal @returns {Promise<Row[]>} */
 async function rows(stock, interval, start, end, signal) {
   if (start >= end) return [];
-  const found = [];
-  const query = {
-    stock_name: stock,
-    interval,
-    start_time: iso(start),
-    end_time: iso(end),
-    limit: MOST_CANDLES,
-  };
-  for (let cursor = null; ;) {
-    const page = await getJson("/api/candles", { ...query, cursor }, signal);
-    found.push(...page.candles);
-    cursor = page.next_cursor;
-    if (cursor === null) return found;
-  }
+  const times = { start_time: iso(start), end_time: iso(end) };
+  const query = { stock_name: stock, interval, ...times, limit: MOST_CANDLES };
+  return all("candles", query, Infinity, signal);
 }
 
 /** Too many to read are none: the minute is then whole only when it has ended.
  * @param {string} stock @param {number} start @param {AbortSignal} signal */
-async function ticksSince(stock, start, signal) {
-  const found = [];
+function ticksSince(stock, start, signal) {
   const query = { stock_name: stock, start_time: iso(start), limit: TICKS };
-  for (let cursor = null, answers = 0; answers < ANSWERS; answers += 1) {
-    const page = await getJson("/api/prices", { ...query, cursor }, signal);
-    found.push(...page.prices);
+  return all("prices", query, ANSWERS, signal);
+}
+
+/** What all answers to a question have, one after another; nothing if they are more than `most`.
+ * @param {"candles" | "prices"} kind @param {Record<string, string | number>} query @param {number} most
+ * @param {AbortSignal} signal @returns {Promise<any[]>} */
+async function all(kind, query, most, signal) {
+  const found = [];
+  for (let cursor = null, answers = 0; answers < most; answers += 1) {
+    const page = await getJson(`/api/${kind}`, { ...query, cursor }, signal);
+    found.push(...page[kind]);
     cursor = page.next_cursor;
     if (cursor === null) return found;
   }

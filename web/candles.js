@@ -26,8 +26,16 @@ export const WIDTHS = { "1m": STEPS["1m"], "5m": STEPS["5m"], "1h": STEPS["1h"] 
 export const down = (ms, width) => Math.floor(ms / width) * width;
 
 /** @param {Row} row @returns {Candle} */
-function fromRow({ start_time: time, open, high, low, close, count }) {
+export function fromRow({ start_time: time, open, high, low, close, count }) {
   return { start: Date.parse(time), open, high, low, close, count };
+}
+
+/** What follows becomes part of it. @param {Candle} whole @param {Omit<Candle, "start" | "open">} part */
+function extend(whole, { high, low, close, count }) {
+  whole.high = Math.max(whole.high, high);
+  whole.low = Math.min(whole.low, low);
+  whole.close = close;
+  whole.count += count;
 }
 
 /** One candle of several that follow each other, or null of none.
@@ -35,14 +43,10 @@ function fromRow({ start_time: time, open, high, low, close, count }) {
 export function joined(parts, start) {
   /** @type {Candle | null} */
   let whole = null;
-  for (const { open, high, low, close, count } of parts) {
-    if (!whole) whole = { start, open, high, low, close, count };
-    else {
-      whole.high = Math.max(whole.high, high);
-      whole.low = Math.min(whole.low, low);
-      whole.close = close;
-      whole.count += count;
-    }
+  for (const part of parts) {
+    const { open, high, low, close, count } = part;
+    if (whole) extend(whole, part);
+    else whole = { start, open, high, low, close, count };
   }
   return whole;
 }
@@ -59,12 +63,9 @@ export function folded(points, width) {
   for (const { ms, price } of points) {
     const start = down(ms, width);
     const last = found[found.length - 1];
-    if (last?.start === start) {
-      last.high = Math.max(last.high, price);
-      last.low = Math.min(last.low, price);
-      last.close = price;
-      last.count += 1;
-    } else found.push({ start, open: price, high: price, low: price, close: price, count: 1 });
+    const part = { start, open: price, high: price, low: price, close: price, count: 1 };
+    if (last?.start === start) extend(last, part);
+    else found.push(part);
   }
   return found;
 }

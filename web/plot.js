@@ -124,11 +124,6 @@ export class Plot {
     this.#chart.setCrosshairPosition(drawn.close, drawn.start / 1000, this.#series);
   }
 
-  /** @param {() => void} listener called when other candles come into sight */
-  onSight(listener) {
-    this.#chart.timeScale().subscribeVisibleLogicalRangeChange(listener);
-  }
-
   /** @param {(start: number | null) => void} listener told where the pointer is, in ms */
   onPointer(listener) {
     this.#chart.subscribeCrosshairMove((/** @type {any} */ { time, sourceEvent }) => {

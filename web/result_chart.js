@@ -1,7 +1,7 @@
 // The chart of a history's result: each point where they are few, else candles that fit the range.
 
 import { MOST_CANDLES, getJson } from "./api.js";
-import { folded } from "./candles.js";
+import { down, folded, fromRow } from "./candles.js";
 import { countText } from "./format.js";
 import { element } from "./page_elements.js";
 import { openPlot } from "./plot.js";
@@ -76,16 +76,13 @@ async function drawingOf({ prices, next_cursor: next }, query, count, signal) {
     });
     return candles(folded(read, step), step);
   }
-  const start_time = new Date(Math.floor(start / width) * width).toISOString();
+  const start_time = new Date(down(start, width)).toISOString();
   const answer = await getJson(
     "/api/candles",
     { ...query, start_time, interval, limit: MOST_CANDLES },
     signal,
   );
-  const data = answer.candles.map((/** @type {import("./candles.js").Row} */ row) => {
-    return { ...row, start: Date.parse(row.start_time) };
-  });
-  return candles(data, width);
+  return candles(answer.candles.map(fromRow), width);
 }
 
 /**

@@ -1,5 +1,6 @@
 // The result of a question about history: table, numbers, chart, download, or why there is none.
 
+import { addressOf } from "./api.js";
 import { pointTime } from "./axis.js";
 import { showDigits, span } from "./cells.js";
 import { countText, localTime, priceText } from "./format.js";
@@ -58,8 +59,7 @@ export function showLoading(busy, text = busy ? "Loading…" : "") {
 /** @param {Query} query */
 function download(query) {
   const link = element("history-csv", HTMLAnchorElement);
-  const given = Object.entries({ ...query, format: "csv" }).filter(([, value]) => value !== null);
-  link.href = `/api/prices?${new URLSearchParams(/** @type {[string, string][]} */ (given))}`;
+  link.href = addressOf("/api/prices", { ...query, format: "csv" });
   link.download = fileName(query.stock_name, query.start_time, query.end_time);
 }
 

@@ -121,17 +121,19 @@ export class Board {
 
   /** @param {number} elapsed milliseconds since the last call */
   measure(elapsed) {
-    for (const stocks of this.#quotes.values()) for (const quote of stocks.values()) quote.measure(elapsed);
+    for (const quote of this.#all()) quote.measure(elapsed);
   }
 
   /** Changes are counted from the prices of now. */
   resetReference() {
-    for (const stocks of this.#quotes.values()) {
-      for (const quote of stocks.values()) {
-        quote.reference = quote.price;
-        this.#changed.add(quote);
-      }
+    for (const quote of this.#all()) {
+      quote.reference = quote.price;
+      this.#changed.add(quote);
     }
+  }
+
+  *#all() {
+    for (const stocks of this.#quotes.values()) yield* stocks.values();
   }
 
   /** @param {string} why */
@@ -158,14 +160,18 @@ export class Board {
       this.#refuse(`a tick of ${stock} whose price is no number`);
       return null;
     }
-    const stocks = this.#quotes.get(exchange) ?? new Map();
-    const quote = stocks.get(stock) ?? new Quote(exchange, stock, id, price);
-    if (stocks.has(stock)) {
-      if (!isNewer(id, quote.id)) return null; // seen: redelivered, recovered or an older snapshot
-      quote.take(id, price);
-    }
-    this.#quotes.set(exchange, stocks.set(stock, quote));
+    const known = this.#quotes.get(exchange)?.get(stock);
+    if (known && !isNewer(id, known.id)) return null; // seen: redelivered, recovered or an older snapshot
+    known?.take(id, price);
+    const quote = known ?? this.#add(new Quote(exchange, stock, id, price));
     this.#merged(quote);
+    return quote;
+  }
+
+  /** @param {Quote} quote */
+  #add(quote) {
+    const stocks = this.#quotes.get(quote.exchange) ?? new Map();
+    this.#quotes.set(quote.exchange, stocks.set(quote.stock, quote));
     return quote;
   }
 
