@@ -18,12 +18,14 @@ from bench.market import MICROSECONDS, STOCKS
 from bench.numbers import said
 from bench.plan import Plan
 from bench.report import Report
+from writer.settings import WriterSettings
 from writer.store import TickStore
 
 SIZES = (0, 1_000_000, 10_000_000)
 SPACING = timedelta(milliseconds=5)  # of the rows that are there: ten million are 14 hours
 AT_ONCE = 1_000_000  # of them in a statement: its candles are counted in memory
-BATCH, BATCHES = 30_000, 15  # as large as the writer's
+BATCH: int = WriterSettings.model_fields["batch_rows"].default
+BATCHES = 15
 WARM, LATEST, AVERAGES = 20, 500, 50
 PERCENTILE = 99
 ROOM = timedelta(hours=1)  # for what COPY brings, before now

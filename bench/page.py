@@ -19,6 +19,7 @@ from bench.report import Report
 from bench.soak import MINUTE, slope
 from bench.system import System, wait_until
 from tests.chromium import find_chromium
+from tests.viewer import OWN_FILES
 
 RATE, SECONDS, STOCKS = 5_000, 60.0, 500
 QUIET_RATE, QUIET_STOCKS, QUIET_SECONDS = 60, 6, 15.0  # what the generator publishes by itself
@@ -27,16 +28,6 @@ SAMPLE_EVERY, LEAST_SAMPLES = 10.0, 6  # seconds; each sample collects garbage, 
 LIMIT, LOOK_EVERY = 60.0, 0.1  # seconds
 WINDOW = ViewportSize(width=1280, height=800)
 PROBE = Path(__file__).with_name("page_probe.js")
-WEIGHT = """() => {
-  const files = ["navigation", "resource"].flatMap((type) => performance.getEntriesByType(type));
-  const own = files.filter(({name}) => !new URL(name).pathname.startsWith("/api/"));
-  const sum = (name) => own.reduce((kB, file) => kB + file[name] / 1000, 0);
-  return {
-    "page, compressed, kB": sum("encodedBodySize"),
-    "page with its answers' heads, kB": sum("transferSize"),
-    "page, files": own.length,
-  };
-}"""
 ROWS = "document.querySelectorAll('#live-table tr[data-stock]')"
 WRONG = f"""Object.entries(all).filter(([stock, price]) => ![...{ROWS}].some(
   (row) => row.dataset.stock === stock && row.cells[1].textContent === price))"""
@@ -65,7 +56,7 @@ async def _look(system: System, plan: Plan, report: Report) -> dict[str, float]:
         await asyncio.to_thread(wait_until, lambda: _is_stored(system), "stocks are stored")
         figures = await _opening(page, system.instance.url)
         await publishing
-        figures |= await page.evaluate(WEIGHT)
+        figures |= _weight(await page.evaluate(OWN_FILES))
         figures |= await _frames(page, "six stocks")
         figures |= await _under(page, system, load, report)
         await _judge(page, load, report)
@@ -103,6 +94,16 @@ async def _opening(page: Page, url: str) -> dict[str, float]:
         "first price, from the snapshot, ms": first["shown"],
         "first price from the feed, ms": first["byFeed"],
         "layout shift while it opens": (await page.evaluate("probe.take()"))["shift"],
+    }
+
+
+def _weight(files: list[tuple[str, int, int]]) -> dict[str, float]:
+    """Of OWN_FILES."""
+    _, compressed, with_heads = zip(*files, strict=True)
+    return {
+        "page, compressed, kB": sum(compressed) / 1000,
+        "page with its answers' heads, kB": sum(with_heads) / 1000,
+        "page, files": len(files),
     }
 
 

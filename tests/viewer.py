@@ -18,6 +18,13 @@ RECORD_STATES = """() => {
 }"""
 
 
+# Path, bytes as they came compressed, the same with the answer's head. Not the api's answers.
+OWN_FILES = """() => ["navigation", "resource"]
+  .flatMap((type) => performance.getEntriesByType(type))
+  .map((it) => [new URL(it.name).pathname, it.encodedBodySize, it.transferSize])
+  .filter(([path]) => !path.startsWith("/api/"))"""
+
+
 @asynccontextmanager
 async def opened(browser: Browser, url: str, **options: Any) -> AsyncIterator[Page]:
     """A page that is live and has shown a price; options are those of a browser's context."""

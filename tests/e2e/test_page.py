@@ -7,15 +7,15 @@ from time import time_ns
 from typing import Any
 from urllib.parse import quote
 
-import asyncpg
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from tests.api_process import NOON, store, tick
-from tests.looking import look
+from tests.api_process import NOON, tick
+from tests.feeding import publish, stored
 from tests.target import Target
 from tests.viewer import (
     OFFSET,
+    OWN_FILES,
     RECORD_STATES,
     SLOW,
     ask,
@@ -33,9 +33,6 @@ STOCKS = ["NASDAQ AAPL", "NASDAQ AMZN", "NASDAQ MSFT", "NYSE DIS", "NYSE NFLX", 
 HOUR_US = 3_600_000_000
 PRICE = price_of("TSLA")
 HEAVIEST = 150_000  # bytes that a first visit loads, compressed
-FILES = """() => ["navigation", "resource"].flatMap((type) => performance.getEntriesByType(type))
-  .filter(({name}) => !new URL(name).pathname.startsWith("/api/"))
-  .map(({name, encodedBodySize}) => [encodedBodySize, new URL(name).pathname])"""
 
 
 async def test_the_page_lists_the_six_stocks_by_exchange_and_name(page: Page) -> None:
@@ -113,9 +110,7 @@ async def test_a_stock_whose_name_looks_like_a_path_has_its_history(
     page: Page, system: Target
 ) -> None:
     names = [".", "..", "../../../x"]
-    async with look(system.redis_url) as redis:
-        for name in names:
-            await redis.publish("NYSE", f"{name}:5.25")
+    await publish(system, *(f"{name}:5.25" for name in names))
     for name in names:
         await wait_until(partial(knows, page, name), limit=20)
         await ask(page, name)
@@ -126,16 +121,11 @@ async def test_a_stock_whose_name_looks_like_a_path_has_its_history(
 async def test_a_tick_by_a_clock_that_is_ahead_is_in_a_history_without_an_end(
     page: Page, system: Target
 ) -> None:
-    owner = await asyncpg.connect(system.owner_dsn)
-    try:
-        await store(owner, [tick(time_ns() // 1000 - NOON + HOUR_US, "5.25", "AHEAD")])
+    ahead = tick(time_ns() // 1000 - NOON + HOUR_US, "5.25", "AHEAD")
+    async with stored(system, "AHEAD", [ahead]):
         await ask(page, "AHEAD")
         await expect(page.locator("#history-caption")).to_have_text("AHEAD, points 1 to 1 of 1")
         await expect(page.locator("#average")).to_have_text("5.25")
-    finally:
-        await owner.execute("DELETE FROM stock_prices WHERE stock_name = 'AHEAD'")
-        await owner.execute("DELETE FROM candles WHERE stock_name = 'AHEAD'")
-        await owner.close()
 
 
 async def test_the_page_loads_without_an_error_or_a_refused_resource(
@@ -156,7 +146,7 @@ async def test_the_page_is_light(browser: Browser, system: Target) -> None:
         page = await context.new_page()
         await page.goto("/")
         await expect(page.locator("#chart canvas").first).to_be_visible(timeout=SLOW)
-        files = sorted(await page.evaluate(FILES), reverse=True)
+        files = sorted((size, path) for path, size, _ in await page.evaluate(OWN_FILES))[::-1]
     assert any("lightweight-charts" in path for _, path in files)
     assert sum(size for size, _ in files) < HEAVIEST, f"the largest: {files[:5]}"
 
@@ -169,8 +159,7 @@ async def test_the_snapshot_is_asked_for_once_more_when_what_was_in_hand_is_stor
         page = await context.new_page()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        async with look(system.redis_url) as redis:
-            await redis.publish("NYSE", "ONCE:5.25")
+        await publish(system, "ONCE:5.25")
         await page.goto("/")
         await wait_until(lambda: [u.endswith("/api/stocks") for u in asked].count(True) == 2, 30)
         await expect(page.locator("#live-table tr[data-stock=ONCE]")).to_contain_text("5.25")

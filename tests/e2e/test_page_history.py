@@ -5,18 +5,17 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from time import time_ns
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Error, Page, Route, expect
 
-from tests.api_process import NOON, Tick, store, tick
-from tests.looking import look
+from tests.api_process import NOON, tick
+from tests.feeding import publish, stored
 from tests.target import Target
 from tests.viewer import SLOW, ZONE
 from tests.waiting import wait_until
@@ -52,17 +51,17 @@ async def test_the_chart_has_each_tick_once_from_the_past_into_the_live(
     page: Page, system: Target
 ) -> None:
     past, live = ["5.5", "7.25", "4.75"], ["6", "3.5", "8.125", "5.75"]
-    await publish(system, "SEAM", past)
+    await publish(system, *(f"SEAM:{price}" for price in past))
     await wait_until(partial(has, page, "SEAM", len(past)), limit=20)
     await page.goto("/?chart=SEAM")
     await expect(page.locator("#chart-count")).to_have_text(str(len(past)), timeout=SLOW)
     await expect(page.locator("#state")).to_have_attribute("data-state", "live", timeout=SLOW)
-    await publish(system, "SEAM", live)
+    await publish(system, *(f"SEAM:{price}" for price in live))
     await expect(page.locator("#chart-count")).to_have_text("7", timeout=SLOW)
     await wait_until(partial(has, page, "SEAM", 7), limit=20)
     await page.reload()  # what was live is the past now
     await expect(page.locator("#chart-count")).to_have_text("7", timeout=SLOW)
-    await publish(system, "SEAM", ["6", "6.5"])  # not stored, nor in the feed of who comes now,
+    await publish(system, "SEAM:6", "SEAM:6.5")  # not stored, nor in the feed of who comes now,
     await page.reload()  # who has but the last of them in the snapshot
     await expect(page.locator("#chart-count")).to_have_text("9", timeout=SLOW)
     for name, price in {"open": "5.5", "high": "8.125", "low": "3.5", "close": "6.5"}.items():
@@ -192,8 +191,7 @@ async def test_a_missed_range_is_asked_for_and_shown_in_the_form(page: Page) -> 
 
 async def test_names_of_any_kind_are_text_and_fit_a_phone(page: Page, system: Target) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
-    for name in ODD:
-        await publish(system, name, ["123456789012.345"])
+    await publish(system, *(f"{name}:123456789012.345" for name in ODD))
     for name in ODD:
         await wait_until(partial(has, page, name, 1), limit=20)
         await page.goto("/")
@@ -230,24 +228,6 @@ async def expect_stock(page: Page, stock: str) -> None:
     await expect(page.locator("#chart-stock")).to_have_text(stock, timeout=SLOW)
     pressed = page.locator("#live-table button[aria-pressed=true]")
     await expect(pressed).to_have_text(stock, timeout=SLOW)
-
-
-@asynccontextmanager
-async def stored(system: Target, stock: str, ticks: list[Tick]) -> AsyncIterator[Any]:
-    owner = await asyncpg.connect(system.owner_dsn)
-    try:
-        await store(owner, ticks)
-        yield owner
-    finally:
-        await owner.execute("DELETE FROM stock_prices WHERE stock_name = $1", stock)
-        await owner.execute("DELETE FROM candles WHERE stock_name = $1", stock)
-        await owner.close()
-
-
-async def publish(system: Target, name: str, prices: list[str]) -> None:
-    async with look(system.redis_url) as redis:
-        for price in prices:
-            await redis.publish("NYSE", f"{name}:{price}")
 
 
 async def has(page: Page, stock: str, count: int) -> bool:

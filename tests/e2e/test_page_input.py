@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.centrifugo_api import publish
+from tests.looks import TOO_WIDE
 from tests.system import System
 from tests.viewer import SLOW, ask, record_troubles
 
@@ -122,5 +123,4 @@ async def expect_whole(page: Page, troubles: list[str]) -> None:
     assert [each for each in troubles if ANSWERED not in each] == []
     assert await page.evaluate("'broken' in window") is False
     assert await page.locator("main script, main b, main img").count() == 0
-    width = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-    assert await page.evaluate(width)
+    assert not await page.evaluate(TOO_WIDE)
