@@ -124,7 +124,8 @@ async def test_the_bridge_knows_its_stream_and_its_redis(
 
     assert (FIELDS["bridge"] | EVERY_SERVICE) <= (await complete(bridge)).keys()
     assert told[metric("age_seconds", stat="count")] == 2500
-    assert 3 <= told[metric("append_seconds", stat="count")] <= told[metric("calls")]
+    # A call takes fewer than twice a thousand, so here two is the least there can be.
+    assert 2 <= told[metric("append_seconds", stat="count")] <= told[metric("calls")]
     assert told[metric("stream_length")] == 2500
     assert 0 < told[metric("redis_memory_bytes")] < told[metric("redis_memory_limit_bytes")]
     assert (told[metric("lease_changes")], told[metric("gap_seconds")]) == (1, 0)
