@@ -5,13 +5,12 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
-from redis.exceptions import ResponseError
-
+from forwarder.backlog import GROUP, Backlog
 from forwarder.centrifugo import Centrifugo
 from forwarder.feed import Feed
 from forwarder.settings import ForwarderSettings
-from pipeline.connections import connect, redis_outage
-from pipeline.lag import read_lag, undelivered
+from pipeline.connections import connect
+from pipeline.lag import read_lag
 from pipeline.letters_tool import LettersTool
 from pipeline.lifecycle import run
 from pipeline.outage import Outage
@@ -21,22 +20,12 @@ from pipeline.stream import Consumer, Gathering
 # The first tick after quiet goes at once. Without a pause Centrifugo burns a core in requests of
 # one tick each, to be 1 ms faster.
 PACE = timedelta(milliseconds=2)
-GROUP = "forwarder"
 
 
 async def main(settings: ForwarderSettings, stop: asyncio.Event) -> None:
     gathering = Gathering(settings.batch, pace=PACE)
     async with connect(settings) as redis, Centrifugo(settings) as centrifugo:
-
-        async def more_follow(count: int) -> bool:
-            """A small batch may be one of our own backlog, with all the rest behind it."""
-            is_full = count >= settings.batch
-            with suppress(ResponseError, KeyError), redis_outage():  # no group: nothing is to come
-                left = await undelivered(redis, settings.stream, GROUP)
-                return is_full if left is None else left > (0 if is_full else settings.batch)
-            return False
-
-        feed = Feed(centrifugo, settings.forwarder_max_lag, more_follow)
+        feed = Feed(centrifugo, settings.forwarder_max_lag, Backlog(redis, settings).goes_on)
         consumer = Consumer(redis, GROUP, settings, gathering)
 
         def metrics() -> dict[str, object]:

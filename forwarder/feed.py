@@ -11,6 +11,7 @@ from typing import NamedTuple
 import orjson
 
 from forwarder.centrifugo import Centrifugo, Publication
+from forwarder.conflation import Conflation, Row
 from pipeline.events import emit
 from pipeline.metrics import Distribution
 from pipeline.stream import Entry, Rejected
@@ -21,34 +22,31 @@ _ROW = b'["%b",%b,%b,%d]'
 MAX_TICKS = 500  # in a publication: about 30 kB, far below a client's queue
 
 
-Row = tuple[bytes, str, bytes]
-"""Entry id, stock name, and the tick as the browser gets it."""
+NEWS_EVERY = 2.0  # seconds, in a backlog that takes longer than that
 
 
-class Held(NamedTuple):
+class News(NamedTuple):
     """What an exchange's channel gets next."""
 
     rows: list[Row]
     skipped: int
 
 
-NOTHING = Held([], 0)
-
-
 class Feed:
-    """Publishes each batch; too far behind, nothing until there is news."""
+    """Publishes each batch; too far behind, only now and then what is the newest of each stock."""
 
     def __init__(
         self,
         centrifugo: Centrifugo,
         max_lag: timedelta,
-        more_follow: Callable[[int], Awaitable[bool]],
+        more_follow: Callable[[bytes, int], Awaitable[bool]],
     ) -> None:
-        """`more_follow` says whether a batch of so many is not the last of a backlog."""
+        """`more_follow`: whether the batch up to this id, of so many, is not a backlog's last."""
         self._centrifugo = centrifugo
         self._max_lag_us = int(max_lag.total_seconds() * 1e6)
         self._more_follow = more_follow
-        self._held: dict[str, Held] = {}  # by exchange, while we are behind
+        self._held: defaultdict[str, Conflation] = defaultdict(Conflation)  # by exchange
+        self._sent_at = -inf  # or passed over first, by the monotonic clock
         self._newest_id = b""  # of the batch in hand
         # By the monotonic clock: a batch that reached the stream's end was there; so the one in
         # hand came after that.
@@ -64,8 +62,6 @@ class Feed:
         """Send the batch in one request; raises Outage, safe to repeat within five minutes."""
         rejected: list[Rejected] = []
         rows: defaultdict[str, list[Row]] = defaultdict(list)
-        for exchange, held in self._held.items():
-            rows[exchange] += held.rows
         for entry in entries:
             entry_id, channel, message = entry
             try:  # in this loop a call costs as much as what it does
@@ -74,39 +70,54 @@ class Feed:
                 rows[exchange_name(channel)].append((entry_id, stock_name, text))
             except InvalidTick as fault:
                 rejected.append(Rejected(entry, str(fault)))
-        news = {
-            name: Held(some, self._held.get(name, NOTHING).skipped) for name, some in rows.items()
-        }
-        late = self._is_late(entries[-1][0])
-        more = late and await self._more_follow(len(entries))
-        behind = self._may_be_old(entries[-1][0], more=more) and late
-        if behind:
-            news = {exchange: _conflated(held) for exchange, held in news.items()}
-            if more:
-                self._held = news
-                return rejected
-        await self._send(news, conflated=behind or bool(self._held))
+        newest_id = entries[-1][0]
+        late = self._is_late(newest_id)
+        more = late and await self._more_follow(newest_id, len(entries))
+        behind = self._may_be_old(newest_id, more=more) and late
+        if behind and more and not self._is_time_for_news():
+            for exchange, some in rows.items():
+                self._held[exchange].add(some)
+            return rejected
+        conflated = behind or bool(self._held)
+        await self._send(self._news(rows, one_of_each=behind), conflated=conflated)
         return rejected
 
     async def publish_held(self) -> None:
         """When no batch comes any more; raises Outage."""
         if self._held:
-            await self._send(self._held, conflated=True)
+            await self._send(self._news({}, one_of_each=True), conflated=True)
 
-    async def _send(self, news: Mapping[str, Held], *, conflated: bool) -> None:
-        publications = [each for name, held in news.items() for each in _publications(name, held)]
+    def _is_time_for_news(self) -> bool:
+        now = time.monotonic()
+        if not self._held:
+            self._sent_at = now
+        return now - self._sent_at > NEWS_EVERY
+
+    def _news(self, rows: Mapping[str, Sequence[Row]], *, one_of_each: bool) -> dict[str, News]:
+        """What was passed over, and these; changes nothing, as sending it may fail."""
+        found: dict[str, News] = {}
+        for exchange in dict.fromkeys([*self._held, *rows]):
+            held, some = self._held.get(exchange, Conflation()), rows.get(exchange, ())
+            if one_of_each:
+                held = held.copy()
+                held.add(some)
+                some = ()
+            found[exchange] = News([*held.newest.values(), *some], held.skipped)
+        return found
+
+    async def _send(self, news: Mapping[str, News], *, conflated: bool) -> None:
+        publications = [each for name, some in news.items() for each in _publications(name, some)]
         if publications:
             began = time.monotonic()
             await self._centrifugo.publish(publications)
             self._seconds.observe(time.monotonic() - began)
             self._counts["publications"] += len(publications)
         if conflated:
-            skipped = sum(held.skipped for held in news.values())
-            emit(
-                "forwarder.conflated", skipped=skipped, sent=sum(len(h.rows) for h in news.values())
-            )
+            skipped = sum(some.skipped for some in news.values())
+            sent = sum(len(some.rows) for some in news.values())
+            emit("forwarder.conflated", skipped=skipped, sent=sent)
             self._counts["skipped"] += skipped
-        self._held = {}
+        self._held.clear()
 
     def _is_late(self, newest_id: bytes) -> bool:
         """By two clocks: the bridge's, which made the id, and ours."""
@@ -124,17 +135,8 @@ class Feed:
         return (time.monotonic() - self._came_after) * 1e6 > self._max_lag_us
 
 
-def _conflated(held: Held) -> Held:
-    newest: dict[str, Row] = {}
-    for row in held.rows:
-        newest.pop(row[1], None)  # so that the order stays that of the stream
-        newest[row[1]] = row
-    rows = list(newest.values())
-    return Held(rows, held.skipped + len(held.rows) - len(rows))
-
-
-def _publications(exchange: str, held: Held) -> Iterator[Publication]:
-    rows, skipped = held
+def _publications(exchange: str, news: News) -> Iterator[Publication]:
+    rows, skipped = news
     for begin in range(0, len(rows), MAX_TICKS):
         part = rows[begin : begin + MAX_TICKS]
         yield Publication(

@@ -1,7 +1,12 @@
 """The stream's two consumers as tests start them: with a name that the next one has again."""
 
+from collections.abc import Callable
+
 from tests.servers import CentrifugoServer, PostgresServer
 from tests.services import Service, StartService
+
+StartForwarder = Callable[..., Service]
+"""forwarder(NAME=value) starts one on the shared servers."""
 
 WRITER, FORWARDER = "writer-0", "forwarder-0"
 

@@ -1,0 +1,49 @@
+"""Backlog: whether more ticks wait behind a batch; asked of Redis once for all of them."""
+
+from contextlib import suppress
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from forwarder.settings import ForwarderSettings
+from pipeline.connections import redis_outage
+from pipeline.lag import undelivered
+
+GROUP = "forwarder"
+
+Id = tuple[int, int]
+
+
+class Backlog:
+    """What was in the stream when it was looked at."""
+
+    def __init__(self, redis: Redis, settings: ForwarderSettings) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._end: Id = (0, 0)
+
+    async def goes_on(self, newest_id: bytes, count: int) -> bool:
+        """Whether more is to come behind a batch of so many, up to this id; raises Outage.
+
+        A small batch may be one of our own backlog, with all the rest behind it.
+        """
+        if _pair(newest_id) < self._end:
+            return True
+        is_full = count >= self._settings.batch
+        with suppress(ResponseError, KeyError), redis_outage():  # no group: nothing is to come
+            left = await undelivered(self._redis, self._settings.stream, GROUP)
+            if is_full if left is None else left > (0 if is_full else self._settings.batch):
+                self._end = await self._newest()
+                return True
+        return False
+
+    async def _newest(self) -> Id:
+        ask = cast("Any", self._redis)  # its types don't say what is answered
+        newest = await ask.xrevrange(self._settings.stream, count=1)
+        return _pair(newest[0][0]) if newest else (0, 0)
+
+
+def _pair(entry_id: bytes) -> Id:
+    ms, _, sequence = entry_id.partition(b"-")
+    return int(ms), int(sequence)
