@@ -23,7 +23,7 @@ PACE = timedelta(milliseconds=2)
 
 
 async def main(settings: ForwarderSettings, stop: asyncio.Event) -> None:
-    gathering = Gathering(settings.batch, pace=PACE)
+    gathering = Gathering(settings.batch, pace=PACE, ahead=True)
     async with connect(settings) as redis, Centrifugo(settings) as centrifugo:
         feed = Feed(centrifugo, settings.forwarder_max_lag, Backlog(redis, settings).goes_on)
         consumer = Consumer(redis, GROUP, settings, gathering)

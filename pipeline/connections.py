@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from redis import exceptions
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.connection import HiredisRespSerializer
 
 from pipeline.outage import Outage
 from pipeline.settings import Settings
@@ -27,6 +29,13 @@ _PASSING = (
 _PASSING_CODES = ("MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "BUSY ", "UNKILLABLE")
 
 
+class _Connection(Connection):
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """In C: theirs took a seventh of a forwarder's time, as it acknowledges by thousands."""
+        packed: list[bytes] = HiredisRespSerializer().pack(*args)
+        return packed
+
+
 @asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[Redis]:
     """A client that raises at once; who waits, and how long, is `persist`'s to decide."""
@@ -38,6 +47,7 @@ async def connect(settings: Settings) -> AsyncIterator[Redis]:
         # redis-py repeats every command by itself: an XADD stored twice, a delivery forgotten
         retry=Retry(NoBackoff(), 0),
         protocol=2,
+        connection_class=_Connection,  # not with TLS, which has its own
     )
     try:
         yield client

@@ -21,6 +21,7 @@ from pipeline.settings import StreamSettings
 from pipeline.suspects import REASON, Suspects
 
 HALF_A_STOP = 4.0  # seconds; two batches as slow as that are settled before a stop's limit
+A_READ_IS_SENT = 0.001  # seconds; Redis reads while the handler computes
 JUDGED_TOGETHER = 1000  # entries over which "most are invalid" is judged
 
 Entry = tuple[bytes, bytes, bytes]
@@ -44,7 +45,7 @@ class Gathering(NamedTuple):
     limit: int
     interval: timedelta = timedelta(0)
     pace: timedelta = timedelta(0)  # at least this long between two reads: fewer, fuller ones
-    ahead: bool = False  # the next batch is gathered while the handler has one
+    ahead: bool = False  # the next batch is gathered while the handler has a full one
 
 
 class Consumer:
@@ -93,8 +94,8 @@ class Consumer:
                 ahead = await self._settle_and_gather(entries, handle, stop)
 
     async def _may_read_ahead(self, in_hand: int) -> bool:
-        """Not when a backlog is next: ours, or what dead peers left, both looked for here too."""
-        if not self._gathering.ahead or self._backlog_after:
+        """Only behind, and not if a backlog is next: ours, or of dead peers, looked for here too."""
+        if not self._gathering.ahead or in_hand < self._gathering.limit or self._backlog_after:
             return False
         try:
             if await self._peers.claim(in_hand):
@@ -114,6 +115,7 @@ class Consumer:
         """
         began = monotonic()
         reading = asyncio.create_task(self._read_ahead(stop))
+        await asyncio.sleep(A_READ_IS_SENT)
         try:
             await self._settle(entries, handle, stop)
             if stop.is_set() and monotonic() - began > HALF_A_STOP:
@@ -178,8 +180,9 @@ class Consumer:
         loop = asyncio.get_running_loop()
         if (rest := self._read_at + pace.total_seconds() - loop.time()) > 0:
             await asyncio.sleep(rest)
-        entries = await self._read(NEW, min(limit, self._settings.batch), self._settings.block)
-        self._read_at = loop.time()
+        first = min(limit, self._settings.batch)
+        entries = await self._read(NEW, first, self._settings.block)
+        self._read_at = loop.time() if len(entries) < first else 0.0  # nothing to wait for: behind
         if not interval or not entries:
             return entries
         now, seconds = loop.time(), interval.total_seconds()
