@@ -94,7 +94,7 @@ class Consumer:
                 ahead = await self._settle_and_gather(entries, handle, stop)
 
     async def _may_read_ahead(self, in_hand: int) -> bool:
-        """Only behind, and not if a backlog is next: ours, or of dead peers, looked for here too."""
+        """Only behind, and not if a backlog is next: ours or of dead peers, looked for here too."""
         if not self._gathering.ahead or in_hand < self._gathering.limit or self._backlog_after:
             return False
         try:
