@@ -19,7 +19,7 @@ from local.instance import ROOT
 STAGES = ("bridge", "writer", "forwarder", "path")
 GROWTH = ("growth_stocks", "growth_clients", "growth_backlog", "growth_table")
 REPORTING = (*STAGES, *GROWTH, "soak", "page")
-OTHERS = ("postgres", "history", "candles", "durability")
+OTHERS = ("postgres", "history", "candles", "durability", "feeds")
 
 
 def main() -> None:

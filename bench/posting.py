@@ -43,7 +43,7 @@ async def recorded(settings: ForwarderSettings) -> tuple[list[bytes], int]:
 async def main() -> None:
     settings = ForwarderSettings()
     bodies, count = await recorded(settings)
-    url = f"{str(settings.centrifugo_api_url).rstrip('/')}/batch"
+    url = f"{settings.centrifugo_api_url[0]}/batch"
     headers = {
         "X-API-Key": settings.centrifugo_api_key.get_secret_value(),
         "Content-Type": "application/json",
