@@ -58,7 +58,7 @@ class System:
         self.database.remove()  # and all of the folder
 
     def start(self, server: str, *options: str) -> None:
-        """redis, redis-feed, centrifugo or nginx, with what it keeps; it answers when this returns."""
+        """redis, centrifugo, nginx …, with what it keeps; it answers when this returns."""
         given = self.instance.environment()
         line = [*unprivileged(), *command(server, self.instance), *options]
         # Centrifugo would read a .env that it finds beside it.

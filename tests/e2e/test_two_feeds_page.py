@@ -17,6 +17,7 @@ from tests.viewer import SLOW, opened, price_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
+TOLD = re.compile("^Updates on .*NYSE were missed, .*; the prices were loaded again")
 SOON = 3.0  # seconds in which a page that was on a dead node is live on the other
 
 
@@ -47,8 +48,7 @@ async def test_the_page_moves_to_the_other_node_and_is_told_when_their_redis_has
 
                 feeds.redis.kill()
                 feeds.redis.start()
-                told = re.compile("^Updates on .*NYSE were missed, .*; the prices were loaded again")
-                await expect(notice).to_have_text(told, timeout=SLOW)
+                await expect(notice).to_have_text(TOLD, timeout=SLOW)
                 await moves(page)
 
 
