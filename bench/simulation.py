@@ -100,17 +100,21 @@ def play(costs: UnitCosts, rate: float, event: Event) -> Outcome:
         shard.step(rate * (event.times if during else 1), event.away if during else ())
         for reader in READERS:
             outcome.behind[reader].append((now, shard.behind(reader)))
-        outcome.waiting = max(outcome.waiting, shard.published[-1] - shard.done["append"])
+        outcome.waiting = max(outcome.waiting, shard.published[-1] - shard.done["bridge"])
         slowest = min(shard.done[reader] for reader in READERS)
-        outcome.held = max(outcome.held, shard.done["append"] - slowest)
+        outcome.held = max(outcome.held, shard.done["bridge"] - slowest)
     return outcome
 
 
 class _Shard:
-    """Whoever appends or reads takes of Redis's one core and of its own, whichever is less."""
+    """Each takes of Redis's one core and of its own, whichever gives less.
+
+    Of Redis's the bridge takes first, as an append has all that waits; then the forwarder, which
+    reads 5,000 at a time; the writer, which reads 500, has what they leave.
+    """
 
     def __init__(self, costs: UnitCosts) -> None:
-        own = {"append": costs.cpu["bridge"], "forwarder": costs.cpu["forwarder"]}
+        own = {"bridge": costs.cpu["bridge"], "forwarder": costs.cpu["forwarder"]}
         # Reading and COPY go on at the same time, so the slower of the two counts.
         own["writer"] = max(costs.cpu["writer"], costs.cpu["postgres"])
         self._most = {name: STEP * 1e6 / us for name, us in own.items()}  # messages a step
@@ -121,16 +125,13 @@ class _Shard:
 
     def step(self, rate: float, away: tuple[str, ...]) -> None:
         self.published.append(self.published[-1] + rate * STEP)
-        wanted = {"append": self.published[-1] - self.done["append"]}
-        wanted |= {name: self.done["append"] - self.done[name] for name in READERS}
-        gone = {"append" if name == "bridge" else name for name in away}
-        wanted = {
-            name: 0.0 if gone & {name, "redis"} else min(much, self._most[name])
-            for name, much in wanted.items()
-        }
-        busy = sum(self._of_redis[name] * much for name, much in wanted.items()) / (STEP * 1e6)
-        for name, much in wanted.items():  # what is too much, everybody gets less of
-            self.done[name] += much / max(1.0, busy)
+        source, left = self.published[-1], STEP * 1e6  # µs of Redis
+        for name, most in self._most.items():
+            possible = 0.0 if {name, "redis"} & set(away) else min(most, left / self._of_redis[name])
+            much = min(source - self.done[name], possible)
+            self.done[name] += much
+            left -= much * self._of_redis[name]
+            source = self.done["bridge"]
 
     def behind(self, reader: str) -> float:
         """Seconds since the oldest message was published that it hasn't had."""

@@ -25,7 +25,7 @@ class UnitCosts:
     """µs of CPU and bytes, each of one message."""
 
     cpu: dict[str, float]  # µs by process, on the whole path at the highest rate that it sustained
-    redis_shares: dict[str, float]  # of Redis's µs: its append, its delivery to each group
+    redis_shares: dict[str, float]  # of Redis's µs, by whom they are for
     kept: float  # bytes in Redis's memory
     redis_log: float
     row: float  # bytes of table and index
@@ -49,8 +49,8 @@ def read(path: Path = RECORD) -> UnitCosts:
             command = f"make bench ARGS='{stage} --result {path}'"
             raise LookupError(f"{path} has no {figure!r} of {stage}: {command}") from None
 
-    stages = {"append": "bridge", "forwarder": "forwarder", "writer": "writer"}
-    alone = {name: median(stage, "redis, µs a message") for name, stage in stages.items()}
+    users = ("bridge", "forwarder", "writer")
+    alone = {name: median(name, "redis, µs a message") for name in users}
     return UnitCosts(
         cpu={name: median("path", f"{name}, µs a message") for name in PROCESSES},
         redis_shares={name: each / sum(alone.values()) for name, each in alone.items()},

@@ -13,7 +13,7 @@ from tests.consumers import start_forwarder
 from tests.feed_client import FeedClient, following
 from tests.looking import look
 from tests.services import StartService
-from tests.ticks import all_settled, append, entries, ids, numbered
+from tests.ticks import all_settled, ids
 from tests.two_feeds import PASSWORD, TwoFeeds, trading, two_feeds
 from tests.waiting import wait_until
 
@@ -22,15 +22,9 @@ SOON = 3.0  # seconds in which who was on a dead node follows on the other
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[TwoFeeds]:
-    with two_feeds() as feeds:
-        yield feeds
-
-
-@pytest.fixture
-def feeds(running: TwoFeeds) -> Iterator[TwoFeeds]:
-    """All of it alive, whatever a test before has taken away."""
-    yield running
+def feeds() -> Iterator[TwoFeeds]:
+    with two_feeds() as running:
+        yield running
 
 
 async def test_nodes_that_die_one_after_the_other_cost_no_client_a_tick(
