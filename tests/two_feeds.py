@@ -101,8 +101,9 @@ def two_feeds(api_address: str = f"{LOOPBACK}:1") -> Iterator[TwoFeeds]:
         text = text.replace(f"{LOOPBACK}:{door.centrifugo_port}", f"centrifugo:{nodes[0].port}")
         text = text.replace(f"{LOOPBACK}:{door.api_port}", api_address)
         rendered.write_text(text)
-        start(ServerProcess("nginx", door, lambda: http_answers(f"{door.url}/healthz")))
-        yield TwoFeeds((nodes[0], nodes[1]), redis, door.url)
+        url = f"http://{LOOPBACK}:{door.http_port}"
+        start(ServerProcess("nginx", door, lambda: http_answers(f"{url}/healthz")))
+        yield TwoFeeds((nodes[0], nodes[1]), redis, url)
 
 
 def _centrifugo(instance: Instance, host: str, redis_port: int) -> ServerProcess:

@@ -37,7 +37,7 @@ async def test_nodes_that_die_one_after_the_other_cost_no_client_a_tick(
                 await further(feed, sent)
                 node, times = feeds.node_of_client(), feed.subscribed
                 node.server.kill()
-                await wait_until(lambda t=times: feed.subscribed > t, SOON, "it follows again")
+                await subscribes(feed, times)
                 await further(feed, sent)
                 node.server.start()
         await all_settled(redis, stream, "forwarder")
@@ -102,6 +102,11 @@ async def test_their_redis_lets_a_node_do_its_work_and_nothing_else(
             assert await redis.ping()
             with pytest.raises(NoPermissionError):
                 await redis.execute_command(*command.split())
+
+
+async def subscribes(feed: FeedClient, times: int) -> None:
+    """Return when it has done so more often than that."""
+    await wait_until(lambda: feed.subscribed > times, SOON, "it follows again")
 
 
 async def further(feed: FeedClient, sent: list[Entry]) -> None:
