@@ -9,6 +9,7 @@ from pathlib import Path
 from bench import simulation, unit_costs
 from bench.plan import Plan
 from bench.report import PLAIN
+from bench.simulation import BEHIND, EVENTS, HANDS, HELD, LOADS, PLANNED, READERS, WELL
 from bench.unit_costs import UnitCosts
 from local.instance import ROOT
 
@@ -20,20 +21,19 @@ OUTAGE = 600  # seconds of messages that Redis is to have room for
 FLUSH = 7  # seconds for which a message is in the stream on a good day
 MEGA, GIGA = 1e6, 1e9
 SECONDS_A_DAY = 86_400
-TABLE = re.compile(r"(?<=<!-- (\w+) -->\n).*?(?=\n<!-- /\1 -->)", re.DOTALL)
+TABLE = re.compile(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", re.DOTALL)
 
 Row = tuple[str, float]
 
 
 def tables(costs: UnitCosts) -> dict[str, str]:
     """By the mark that stands around each in the page."""
-    lag = simulation.simulated(costs).table()
-    return {"costs": _costs(costs), "plan": _plan(costs), "lag": lag}
+    return {"costs": _costs(costs), "plan": _plan(costs), "lag": _lag(costs)}
 
 
 def filled(text: str, found: dict[str, str]) -> str:
     """The page with these tables."""
-    return TABLE.sub(lambda old: found[old[1]], text)
+    return TABLE.sub(lambda old: f"<!-- {old[1]} -->\n{found[old[1]]}\n<!-- /{old[1]} -->", text)
 
 
 def processes(costs: UnitCosts, rate: float) -> dict[str, int]:
@@ -59,8 +59,8 @@ def _cores(us: float, rate: float) -> int:
 
 
 def _traffic(costs: UnitCosts, rate: float) -> Iterator[Row]:
-    yield "Redis, MB of a good day", rate * FLUSH * costs.kept / MEGA
-    yield "Redis, GB of ten minutes without readers", rate * OUTAGE * costs.kept / GIGA
+    yield "Redis, MB on a good day", rate * FLUSH * costs.kept / MEGA
+    yield "Redis, GB after ten minutes without readers", rate * OUTAGE * costs.kept / GIGA
     yield "Redis's logs, MB/s", rate * costs.redis_log / MEGA
     yield "PostgreSQL's log, MB/s", rate * costs.postgres_log / MEGA
     yield "tables, GB a day", rate * SECONDS_A_DAY * costs.row / GIGA
@@ -89,6 +89,21 @@ def _plan(costs: UnitCosts) -> str:
         for name in columns[0]
     ]
     return "\n".join([head, "|---|" + "---:|" * len(RATES), *rows])
+
+
+def _lag(costs: UnitCosts) -> str:
+    """A row for each event."""
+    figures = simulation.simulated(costs).figures
+    planned = LOADS.index(PLANNED)
+    heads = [f"{name}, s behind" for name in READERS]
+    heads += [f"well again after s, at {load} %" for load in LOADS]
+    heads += ["a bridge holds", "Redis holds, MB"]
+    lines = [f"| at {PLANNED} % of Redis's core | {' | '.join(heads)} |", "|---" + "|---:" * 8 + "|"]
+    for event in EVENTS:
+        told = [figures[f"{event}: {each}"] for each in (BEHIND[0], BEHIND[1], WELL, HANDS, HELD)]
+        cells = [told[0][planned], told[1][planned], *told[2], told[3][planned], told[4][planned]]
+        lines.append(f"| {event} | {' | '.join(map(_shown, cells))} |")
+    return "\n".join(lines)
 
 
 def _shown(value: float) -> str:

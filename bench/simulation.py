@@ -18,6 +18,8 @@ AGAIN = 1.0  # seconds behind that count as caught up
 DRAWN = 240.0  # seconds
 
 READERS = ("forwarder", "writer")
+BEHIND = tuple(f"{reader}, s behind at most" for reader in READERS)
+WELL, HANDS, HELD = "s until all is well", "messages in a bridge's hands", "MB in Redis"
 
 
 @dataclass(frozen=True)
@@ -78,17 +80,17 @@ def simulated(costs: UnitCosts) -> Report:
         report.add({report.grows: load, "messages/s": load / 100 * costs.shard_limit} | figures)
     report.charts["simulation.svg"] = draw(
         Panel(f"The writer's lag at {PLANNED} %", "seconds", "s", planned, is_log=False),
-        report.panel("From the event until nobody is behind", "s", "(.*): s until all is well"),
+        report.panel("From the event until nobody is behind", "s", f"(.*): {WELL}"),
     )
     return report
 
 
 def _told(outcome: Outcome, costs: UnitCosts) -> Iterator[tuple[str, float]]:
-    for reader in READERS:
-        yield f"{reader}, s behind at most", outcome.most(reader)
-    yield "s until all is well", outcome.again
-    yield "messages in a bridge's hands", outcome.waiting
-    yield "MB in Redis", outcome.held * costs.kept / 1e6
+    for reader, name in zip(READERS, BEHIND, strict=True):
+        yield name, outcome.most(reader)
+    yield WELL, outcome.again
+    yield HANDS, outcome.waiting
+    yield HELD, outcome.held * costs.kept / 1e6
 
 
 def play(costs: UnitCosts, rate: float, event: Event) -> Outcome:
