@@ -96,7 +96,7 @@ def _lag(costs: UnitCosts) -> str:
     figures = simulation.simulated(costs).figures
     planned = LOADS.index(PLANNED)
     heads = [f"{name}, s behind" for name in READERS]
-    heads += [f"well again after s, at {load} %" for load in LOADS]
+    heads += [f"s until all is well, at {load} %" for load in LOADS]
     heads += ["a bridge holds", "Redis holds, MB"]
     lines = [f"| at {PLANNED} % of Redis's core | {' | '.join(heads)} |", "|---" + "|---:" * 8 + "|"]
     for event in EVENTS:
