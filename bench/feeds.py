@@ -53,9 +53,10 @@ async def _both(size: int, seconds: float) -> list[float]:
 
 def _engine(shared: System) -> dict[str, str]:
     """As in compose, but for the address."""
-    overlay = yaml.safe_load((ROOT / "compose.two-feeds.yaml").read_text())
+    overlay: Any = yaml.safe_load((ROOT / "compose.two-feeds.yaml").read_text())
+    engine: dict[str, str] = overlay["services"]["centrifugo"]["environment"]
     password = shared.instance.environment()["REDIS_FEED_PASSWORD"]
-    return overlay["services"]["centrifugo"]["environment"] | {
+    return engine | {
         "CENTRIFUGO_ENGINE_REDIS_ADDRESS": f"redis://{LOOPBACK}:{shared.instance.redis_port}",
         "CENTRIFUGO_ENGINE_REDIS_PASSWORD": password,
     }

@@ -98,7 +98,10 @@ def _lag(costs: UnitCosts) -> str:
     heads = [f"{name}, s behind" for name in READERS]
     heads += [f"s until all is well, at {load} %" for load in LOADS]
     heads += ["a bridge holds", "Redis holds, MB"]
-    lines = [f"| at {PLANNED} % of Redis's core | {' | '.join(heads)} |", "|---" + "|---:" * 8 + "|"]
+    lines = [
+        f"| at {PLANNED} % of Redis's core | {' | '.join(heads)} |",
+        "|---" + "|---:" * 8 + "|",
+    ]
     for event in EVENTS:
         told = [figures[f"{event}: {each}"] for each in (BEHIND[0], BEHIND[1], WELL, HANDS, HELD)]
         cells = [told[0][planned], told[1][planned], *told[2], told[3][planned], told[4][planned]]

@@ -129,7 +129,9 @@ class _Shard:
         self.published.append(self.published[-1] + rate * STEP)
         source, left = self.published[-1], STEP * 1e6  # µs of Redis
         for name, most in self._most.items():
-            possible = 0.0 if {name, "redis"} & set(away) else min(most, left / self._of_redis[name])
+            possible = (
+                0.0 if {name, "redis"} & set(away) else min(most, left / self._of_redis[name])
+            )
             much = min(source - self.done[name], possible)
             self.done[name] += much
             left -= much * self._of_redis[name]

@@ -5,7 +5,7 @@ from typing import Any
 
 import redis
 
-from bench.backlog import client, fill, load_of, settle
+from bench.backlog import STOCKS, client, fill, settle
 from bench.forwarder import close_browser, open_browser, watched
 from bench.load import Load
 from bench.path import GROUPS
@@ -14,7 +14,9 @@ from bench.report import Report
 from bench.system import System
 from bench.writer import judged
 
-MOST = 100_000  # entries: at 64 MB Redis rewrites its log, whose size then says nothing
+# About what a shard of the plan carries. No longer: at 64 MB Redis rewrites its log, whose size then
+# says nothing.
+RATE, SECONDS = 30_000, 3.0
 TABLE = """
 SELECT sum(pg_table_size(relid)) AS rows, sum(pg_indexes_size(relid)) AS index,
        pg_current_wal_insert_lsn() - '0/0' AS log
@@ -26,7 +28,7 @@ READ = {"redis, bytes to both groups": "out", "redis's log, bytes read by both":
 def run(plan: Plan) -> Report:
     """First it is appended, then both groups read it, each on a system of its own for each run."""
     report = Report()
-    load = load_of(min(plan.entries, MOST), plan.left_out)
+    load = Load(plan.rate or RATE, plan.seconds or SECONDS, STOCKS, left_out=plan.left_out)
     for number in range(plan.runs):
         sys.stderr.write(f"sizes, run {number + 1} of {plan.runs}\n")
         with System("sizes", "redis", "postgres", "centrifugo") as system, client(system) as asked:

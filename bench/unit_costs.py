@@ -44,7 +44,7 @@ def read(path: Path = RECORD) -> UnitCosts:
 
     def median(stage: str, figure: str) -> float:
         try:
-            return statistics.median(record[stage]["figures"][figure])
+            return float(statistics.median(record[stage]["figures"][figure]))
         except KeyError:
             command = f"make bench ARGS='{stage} --result {path}'"
             raise LookupError(f"{path} has no {figure!r} of {stage}: {command}") from None

@@ -41,7 +41,8 @@ def test_a_missing_figure_is_named_with_its_bench(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "shards", "writers", "cores"), [(1, 1, 1, 1), (30_000, 1, 1, 1), (1_000_000, 34, 34, 17)]
+    ("rate", "shards", "writers", "cores"),
+    [(1, 1, 1, 1), (30_000, 1, 1, 1), (1_000_000, 34, 34, 17)],
 )
 def test_a_core_is_planned_to_sixty_percent(
     rate: int, shards: int, writers: int, cores: int
