@@ -30,7 +30,7 @@ hello='+ping +hello +client|setinfo +client|setname'   # what client libraries s
 # reader GROUP: what its members may. Heartbeats, marks and dead letters are theirs under the group's own name only.
 reader() {
   echo "~ticks ~{ticks}:alive:$1:* ~{ticks}:suspect:$1 ~{ticks}:dead:$1 $hello" \
-    "+xreadgroup +xack +xclaim +xgroup|create +xgroup|delconsumer +xinfo|groups +xinfo|consumers +xpending +xrange +xlen +eval" \
+    "+xreadgroup +xack +xclaim +xgroup|create +xgroup|delconsumer +xinfo|groups +xinfo|consumers +xpending +xrange +xrevrange +xlen +eval" \
     "(~{ticks}:alive:$1:* +get +set +del +exists +pttl +pexpire)" \
     "(~{ticks}:suspect:$1 +hget +hset +hdel +expire) (~{ticks}:dead:$1 +xadd +xdel)"
 }

@@ -10,9 +10,10 @@ from forwarder.backlog import Backlog
 from forwarder.centrifugo import Centrifugo
 from forwarder.feed import Feed
 from forwarder.settings import ForwarderSettings
-from tests.consumers import StartForwarder
+from tests.consumers import StartForwarder, start_forwarder
 from tests.feed_client import FeedClient
-from tests.servers import CentrifugoServer
+from tests.servers import CentrifugoServer, RedisServer
+from tests.services import StartService
 from tests.ticks import all_settled, append, dead_letters, entries, ids, numbered
 
 HOUR_US = 3600 * 1_000_000
@@ -68,6 +69,20 @@ async def test_a_long_backlog_is_passed_over_until_its_end_and_no_stock_is_forgo
     assert publication["skipped"] == 997
     assert await behind.wait_for("forwarder.conflated", skipped=997, sent=2)
     assert len(await dead_letters(redis, stream, "forwarder")) == 1
+
+
+async def test_a_backlog_is_passed_over_with_no_more_rights_than_a_forwarder_has(
+    own_redis: RedisServer, centrifugo: CentrifugoServer, feed: FeedClient, service: StartService
+) -> None:
+    old = entries(numbered(1000), first_us=an_hour_ago())
+    async with Redis.from_url(own_redis.url) as redis:
+        await append(redis, "ticks", old)
+        url = own_redis.url_of("forwarder")
+        behind = start_forwarder(service, url, centrifugo, "ticks", FORWARDER_MAX_LAG=2, BATCH=100)
+        await feed.has(old[-1][0])
+        await all_settled(redis, "ticks", "forwarder")
+
+    assert not behind.find("outage")
 
 
 async def test_a_clock_that_differs_from_the_bridges_makes_no_tick_late(
