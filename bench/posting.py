@@ -30,7 +30,7 @@ async def recorded(settings: ForwarderSettings) -> tuple[list[bytes], int]:
     """The bodies for all of the stream, and how many ticks are in them."""
     recorder, count = Recorder(settings), 0
 
-    async def more_follow(_: int) -> bool:
+    async def more_follow(_: bytes, __: int) -> bool:
         return False
 
     feed = Feed(recorder, timedelta(0), more_follow)
