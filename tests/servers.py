@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
+from local.instance import read_dotenv
 from tests.services import ROOT
 
 START_LIMIT = 60.0
@@ -75,7 +76,13 @@ class Server:
 class RedisServer(Server):
     """A Redis or Valkey."""
 
-    url: str
+    url: str  # the operator's, who may do all
+
+    def url_of(self, user: str) -> str:
+        """For one of our services: with the rights and the keys that it has in the product."""
+        url = urlsplit(self.url)
+        password = quote(read_dotenv(ROOT / ".env")[f"REDIS_{user.upper()}_PASSWORD"], safe="")
+        return url._replace(netloc=f"{user}:{password}@{url.hostname}:{url.port or 6379}").geturl()
 
 
 @dataclass(frozen=True)
