@@ -21,6 +21,13 @@ TOLD = re.compile("^Updates on .*NYSE were missed, .*; the prices were loaded ag
 SOON = 3.0  # seconds in which a page that was on a dead node is live on the other
 
 
+@pytest.fixture(autouse=True)
+def _once(request: pytest.FixtureRequest) -> None:
+    """Its servers are processes, whatever the others run against."""
+    if request.config.getoption("--target") == "docker":
+        pytest.skip("tried with local processes")
+
+
 async def test_the_page_moves_to_the_other_node_and_is_told_when_their_redis_has_died(
     browser: Browser,
     shared_redis: RedisServer,
