@@ -15,7 +15,7 @@ STEP = 0.1  # seconds
 BEGIN = 10.0  # of what happens
 END = 600.0
 AGAIN = 1.0  # seconds behind that count as caught up
-DRAWN = 240.0  # seconds
+DRAWN = 120.0  # seconds
 
 READERS = ("forwarder", "writer")
 BEHIND = tuple(f"{reader}, s behind at most" for reader in READERS)
@@ -34,13 +34,13 @@ class Event:
 # How long each takes is measured or set elsewhere: a lease, a peer's heartbeat, a request's limit;
 # the failovers of Redis and PostgreSQL are their operators' to promise.
 EVENTS = {
-    "three times the rate for 10 s": Event(10, times=3),
-    "half as much again for 60 s": Event(60, times=1.5),
+    "the rate × 3 for 10 s": Event(10, times=3),
+    "the rate × 1.5 for 60 s": Event(60, times=1.5),
     "a bridge dies, 1 s": Event(1, away=("bridge",)),
     "a writer's host dies, 20 s": Event(20, away=("writer",)),
     "Centrifugo hangs, 8 s": Event(8, away=("forwarder",)),
-    "Redis fails over, 15 s": Event(15, away=("redis",)),
-    "PostgreSQL fails over, 60 s": Event(60, away=("writer",)),
+    "Redis away, 15 s": Event(15, away=("redis",)),
+    "PostgreSQL away, 60 s": Event(60, away=("writer",)),
 }
 
 
