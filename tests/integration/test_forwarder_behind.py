@@ -152,6 +152,21 @@ async def test_what_is_passed_over_is_news_soon_though_the_backlog_has_no_end_fo
     assert publisher.metrics()["skipped"] == 2
 
 
+async def test_a_forwarder_shows_what_it_passed_over_though_another_has_the_rest(
+    redis: Redis, stream: str, feed: FeedClient, forwarder: StartForwarder
+) -> None:
+    old = entries(numbered(150), first_us=an_hour_ago())
+    await append(redis, stream, old)
+    await redis.xgroup_create(stream, "forwarder", id="0")
+    await redis.xreadgroup("forwarder", "other", {stream: ">"})
+    await redis.xclaim(stream, "forwarder", "me", 0, [*ids(old[:100])])
+    behind = forwarder(FORWARDER_MAX_LAG=2, BATCH=100, CONSUMER="me")
+    await feed.has(old[99][0])
+
+    assert feed.ids == [old[99][0]]
+    assert await behind.wait_for("forwarder.conflated", skipped=99, sent=1)
+
+
 async def test_whether_more_follow_is_asked_once_for_a_whole_backlog(
     redis: Redis, redis_url: str, centrifugo: CentrifugoServer, stream: str
 ) -> None:

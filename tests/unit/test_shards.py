@@ -9,9 +9,11 @@ from pydantic import ValidationError
 from redis.crc import key_slot
 
 from bridge.backlog import Piece
+from bridge.settings import BridgeSettings
 from pipeline.settings import Settings
 from pipeline.shards import beat_for_all, shard_of
 from tests.waiting import wait_until
+from writer.settings import WriterSettings
 
 FOUND = [
     [0, 0, 0, 0, 0, 0],
@@ -83,6 +85,17 @@ def test_a_process_may_serve_some_of_them(monkeypatch: pytest.MonkeyPatch) -> No
             settings(shards=4, shard=wrong)
     with pytest.raises(ValidationError):
         settings(shards=0)
+
+
+def test_shards_of_a_process_share_what_it_may_keep_in_memory() -> None:
+    postgres = {"postgres_dsn": "postgresql://127.0.0.1/pipeline"}
+    redis = {"redis_url": "redis://127.0.0.1/0", "shards": 4, "shard": (1, 3)}
+    bridge = BridgeSettings.model_validate(redis | {"bridge_buffer": 1000})
+    writer = WriterSettings.model_validate(redis | postgres | {"batch_rows": 500})
+    assert [each.bridge_buffer for each in bridge.each_shard().values()] == [500, 500]
+    assert [each.together for each in bridge.each_shard().values()] == [2, 2]
+    assert [each.batch_rows for each in writer.each_shard().values()] == [250, 250]
+    assert bridge.model_copy(update={"shards": 1}).together == 1
 
 
 async def test_a_process_has_made_progress_when_its_last_shard_has(tmp_path: Path) -> None:
