@@ -34,8 +34,8 @@ class Event:
 # How long each takes is measured or set elsewhere: a lease, a peer's heartbeat, a request's limit;
 # the failovers of Redis and PostgreSQL are their operators' to promise.
 EVENTS = {
-    "the rate × 3 for 10 s": Event(10, times=3),
-    "the rate × 1.5 for 60 s": Event(60, times=1.5),
+    "3 times the rate, 10 s": Event(10, times=3),
+    "1.5 times the rate, 60 s": Event(60, times=1.5),
     "a bridge dies, 1 s": Event(1, away=("bridge",)),
     "a writer's host dies, 20 s": Event(20, away=("writer",)),
     "Centrifugo hangs, 8 s": Event(8, away=("forwarder",)),

@@ -14,8 +14,8 @@ from bench.report import Report
 from bench.system import System
 from bench.writer import judged
 
-# About what a shard of the plan carries. No longer: at 64 MB Redis rewrites its log, whose size then
-# says nothing.
+# About what a shard of the plan carries. No longer: at 64 MB Redis rewrites its log, whose size
+# then says nothing.
 RATE, SECONDS = 30_000, 3.0
 TABLE = """
 SELECT sum(pg_table_size(relid)) AS rows, sum(pg_indexes_size(relid)) AS index,
