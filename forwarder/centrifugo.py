@@ -57,10 +57,12 @@ class Centrifugo:
 
     async def publish(self, publications: Sequence[Publication]) -> None:
         """All of them, in this order; raises Outage unless every one was taken."""
+        asked = self._urls[0]
         try:
             await self._publish(publications)
         except Outage:
-            self._urls.rotate(-1)
+            if self._urls[0] == asked:  # else another shard's request has failed there too
+                self._urls.rotate(-1)
             raise
 
     async def _publish(self, publications: Sequence[Publication]) -> None:
