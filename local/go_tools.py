@@ -34,7 +34,7 @@ ENVIRONMENT = {
 class Tool:
     name: str
     module: str
-    version_variable: str  # after the module's name
+    version_variable: str = ""  # after the module's name; without one it knows none
     version_prefix: str = ""
     folder: str = ""  # of the program in its module, if it isn't the top
 
@@ -46,6 +46,8 @@ class Tool:
 
     @property
     def link_flag(self) -> str:
+        if not self.version_variable:
+            return ""
         return f"-X {self.module}{self.version_variable}={self.version_prefix}{self.version}"
 
     @property
@@ -65,10 +67,11 @@ TOOLS = (
     Tool("centrifugo", "github.com/centrifugal/centrifugo/v6", "/internal/build.Version"),
     Tool("process-compose", "github.com/f1bonacc1/process-compose", "/src/config.Version", "v"),
 )
-# make chaos cuts and delays connections with it.
+# make chaos cuts and delays connections with the first; the second reads deploy/kubernetes.
 DEV_TOOLS = (
     *TOOLS,
     Tool("toxiproxy-server", "github.com/Shopify/toxiproxy/v2", ".Version", folder="cmd/server"),
+    Tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5"),
 )
 
 
