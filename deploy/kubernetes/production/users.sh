@@ -1,7 +1,6 @@
 #!/bin/sh
 # users.sh FOLDER: Redis's users as one file, from the passwords in FOLDER, for the Secret `redis-users`. The same as
-# config/redis/start.sh makes, but for `default`, by whom the operator, its replicas and its Sentinels work; and one more,
-# for Centrifugo's engine.
+# config/redis/start.sh makes, but for `default`, by whom the operator and its Sentinels work.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 made=$(mktemp -d)
@@ -12,4 +11,3 @@ for user in operator generator bridge forwarder writer api; do
 done
 sh "$here/../../../config/redis/start.sh" "$made/user.acl" true
 sed "s|^user default .*|user default on >$REDIS_OPERATOR_PASSWORD ~* \&* +@all|" "$made/user.acl"
-echo "user centrifugo on >$(cat "$1/redis_centrifugo_password") ~centrifugo.* &centrifugo.* +@all -@admin -@dangerous +info"
