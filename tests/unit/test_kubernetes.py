@@ -115,9 +115,12 @@ def test_what_operators_read_has_the_fields_that_they_know() -> None:
         required, known = OPERATED[each["apiVersion"], each["kind"]]
         assert required <= each["spec"].keys() <= required | known, each["kind"]
     [scaled] = [o for o in theirs if o["kind"] == "ScaledObject"]
-    [trigger] = scaled["spec"]["triggers"]
-    assert trigger["metadata"].keys() == STREAMS_TRIGGER
-    assert all(isinstance(value, str) for value in trigger["metadata"].values())
+    triggers = [trigger["metadata"] for trigger in scaled["spec"]["triggers"]]
+    assert {key for trigger in triggers for key in trigger} == STREAMS_TRIGGER
+    assert all(isinstance(value, str) for trigger in triggers for value in trigger.values())
+    shards = int(pods("production")["writer"].environment["SHARDS"])
+    streams = ["ticks"] if shards == 1 else [f"ticks:{{{n}}}" for n in range(shards)]
+    assert [trigger["stream"] for trigger in triggers] == streams
     assert scaled["spec"]["scaleTargetRef"]["name"] in pods("production")
     assert {o["kind"] for o in objects("local")} & {o["kind"] for o in theirs} == set()
 
