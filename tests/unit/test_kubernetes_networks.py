@@ -24,17 +24,17 @@ def test_whoever_is_on_a_network_of_compose_reaches_those_on_it_and_nobody_else(
     for one_, other in permutations(found.values(), 2):
         shared = networks(one_.name) & networks(other.name)
         wanted = bool(shared) and other.name != NOBODY_ASKS
-        assert reaches(overlay, one_, other) == wanted, (one_.name, other.name)
+        assert allowed(overlay, one_, other) == (wanted, wanted), (one_.name, other.name)
 
 
 def networks(service: str) -> set[str]:
     return set(compose.development()[service]["networks"])
 
 
-def reaches(overlay: str, source: Pod, target: Pod) -> bool:
-    """By rules about whole pods; those about single ports are for outsiders."""
+def allowed(overlay: str, source: Pod, target: Pod) -> tuple[bool, bool]:
+    """To go out and to come in, by rules about whole pods; single ports are for outsiders."""
     out = any(_is(peer, source, target) for peer in peers(overlay, "Egress", source))
-    return out and any(_is(peer, target, source) for peer in peers(overlay, "Ingress", target))
+    return out, any(_is(peer, target, source) for peer in peers(overlay, "Ingress", target))
 
 
 def peers(overlay: str, kind: str, at: Pod) -> list[Manifest]:
