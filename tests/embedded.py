@@ -6,10 +6,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from local.instance import Instance
+from local.postgres import program
 from local.servers import command, initialise_postgres, prepare, unprivileged
 from tests.processes import alive, descendants, signal_tree
 from tests.servers import (
@@ -36,12 +39,17 @@ class ServerProcess:
     """One server of an instance; its output goes to a file that a failed start shows."""
 
     def __init__(
-        self, name: str, instance: Instance, answers: Callable[[], bool], *options: str
+        self,
+        name: str,
+        instance: Instance,
+        answers: Callable[[], bool],
+        *options: str,
+        by: Sequence[str] = (),
     ) -> None:
         self._name = name
         self._instance = instance
         self._answers = answers
-        self._command = [*unprivileged(), *command(name, instance), *options]
+        self._command = [*unprivileged(), *by, *command(name, instance), *options]
         self._log = instance.data / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -130,6 +138,33 @@ class Embedded:
         server = PostgresServer(process, owner_dsn, role_passwords(environment))
         migrate(server)
         return server
+
+    def replica(self, primary: PostgresServer) -> PostgresServer:
+        """A streaming replica of a server of ours, made by the script that Compose uses."""
+        instance = self._instance()
+        url = urlsplit(primary.owner_dsn)
+        programs = Path(program(instance, "postgres")).parent
+        followed = {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PGDATA": str(instance.data / "postgres"),
+            "PGHOST": LOOPBACK,
+            "PGPORT": str(url.port),
+            "PGUSER": str(url.username),
+            "PGPASSWORD": str(url.password),
+            "PGDATABASE": url.path.removeprefix("/"),
+        }
+        instance = replace(instance, variables={**instance.variables, **followed})
+        port = instance.postgres_port
+        process = ServerProcess(
+            "postgres",
+            instance,
+            lambda: postgres_answers(port, followed["PGUSER"], followed["PGDATABASE"]),
+            *("-c", "fsync=off"),
+            by=["sh", str(ROOT / "config" / "postgres" / "replica.sh")],
+        )
+        process.start()
+        own = url._replace(netloc=url.netloc.replace(f":{url.port}", f":{port}"))
+        return PostgresServer(process, own.geturl(), primary.passwords)
 
     def centrifugo(self) -> CentrifugoServer:
         instance = self._instance()
