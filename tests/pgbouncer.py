@@ -23,7 +23,6 @@ STOP_LIMIT = 10.0
 # More sessions than one, taken in turns: what a transaction left in the last one is missed in the
 # next. Two, so that whoever comes third waits.
 TURNS = """\
-[pgbouncer]
 server_round_robin = 1
 default_pool_size = 2
 """
@@ -52,7 +51,7 @@ class Pooler:
         url = urlsplit(self._server.owner_dsn)
         passwords = self._server.passwords
         # The settings of the test come last: the file that start.sh writes, and then these.
-        also = 'printf "%%include %s\\n" "$0" >>"$2" && exec "$1" "$2"'
+        also = 'cat "$0" >>"$2" && exec "$1" "$2"'
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own words
                 [

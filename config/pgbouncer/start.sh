@@ -24,13 +24,13 @@ writer=$(login writer)
 api=$(login api)
 printf '%s\n%s\n' "$writer" "$api" >"$folder/users.txt"
 
-cat >"$folder/pgbouncer.ini" <<END
-%include $here/pgbouncer.ini
-[databases]
-* = host=${POSTGRES_HOST:?} port=${POSTGRES_PORT:-5432}
-[pgbouncer]
-auth_file = $folder/users.txt
-listen_addr = ${PGBOUNCER_HOST:-0.0.0.0}
-listen_port = ${PGBOUNCER_PORT:-6432}
-END
+# One section of each kind, since a second one begins with PgBouncer's defaults again.
+{
+  echo "[databases]"
+  echo "* = host=${POSTGRES_HOST:?} port=${POSTGRES_PORT:-5432}"
+  cat "$here/pgbouncer.ini"
+  echo "auth_file = $folder/users.txt"
+  echo "listen_addr = ${PGBOUNCER_HOST:-0.0.0.0}"
+  echo "listen_port = ${PGBOUNCER_PORT:-6432}"
+} >"$folder/pgbouncer.ini"
 exec "$@" "$folder/pgbouncer.ini"
