@@ -32,6 +32,7 @@ PLANNER = {
 _AWAY = (
     OSError,  # TimeoutError is one
     asyncpg.InterfaceError,  # asyncpg's word for a connection that has closed
+    asyncpg.InternalClientError,  # and for one that was lost between two steps
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -202,7 +203,7 @@ def _given_up_on_silence(connection: Connection) -> Iterator[None]:
     """Else the pool would wait for the silent server as well."""
     try:
         yield
-    except TimeoutError:
+    except (TimeoutError, asyncpg.InternalClientError):
         with suppress(asyncpg.InterfaceError):  # asyncpg has given it up already
             connection.terminate()
         raise

@@ -95,6 +95,9 @@ async def _lead_a_hard_life(server: PostgresServer, pooler: Pooler, writers: lis
         events = [event for writer in writers for event in writer.events]
         return sum(each["event"] == "outage" for each in events)
 
+    def more_than(before: int) -> bool:
+        return outages() > before
+
     owner = await asyncpg.connect(server.owner_dsn)
     await wait_until(lambda: owner.fetchval("SELECT count(*) > 1000 FROM stock_prices"))
     assert outages() == 0
@@ -106,7 +109,7 @@ async def _lead_a_hard_life(server: PostgresServer, pooler: Pooler, writers: lis
     ):
         before = outages()
         die()
-        await wait_until(lambda before=before: outages() > before, what="a writer misses it")
+        await wait_until(partial(more_than, before), what="a writer misses it")
         come_back()
 
 
