@@ -98,7 +98,7 @@ class Group(BaseModel):
         description="age of the oldest entry it has not acknowledged; 0: there is none"
     )
     pending: int = Field(description="entries it has read and not acknowledged")
-    consumers: int
+    consumers: int = Field(description="its readers; with shards, of the one that has the fewest")
 
 
 class Stream(BaseModel):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from redis import exceptions
 from redis.asyncio import Redis
@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from api.ranges import rfc3339
 from api.settings import ApiSettings
 from api.shapes import Gap, Gaps, Group, Stream
+from api.status_sum import RedisStatus, in_sum
 from api.watch import Unusable
 from pipeline.connections import redis_outage
 from pipeline.lag import age_s, read_lag
@@ -24,16 +25,6 @@ _NO_STREAM = {"length": 0, "entries-added": 0, "last-generated-id": b"0-0", "las
 Reply = Any  # redis-py's types don't say what a command answers
 
 
-class RedisStatus(NamedTuple):
-    """The part of the status that Redis knows."""
-
-    groups: list[Group]
-    stream: Stream
-    bridge_gaps: Gaps
-    dead_letters: dict[str, int]
-    overrun: dict[str, int]
-
-
 async def check_redis(redis: Redis) -> None:
     """Raises Outage."""
     with redis_outage():
@@ -42,31 +33,39 @@ async def check_redis(redis: Redis) -> None:
 
 
 async def read_status(redis: Redis, settings: ApiSettings) -> RedisStatus:
-    """Raises Outage. What doesn't exist yet is empty, a group too: it will begin at the start."""
-    places = ("bridge", *settings.stream_groups)
+    """Of all shards, in sum. Raises Outage.
+
+    What doesn't exist yet is empty, a group too: it will begin at the start.
+    """
+    shards = settings.model_copy(update={"shard": None}).each_shard().values()
     with _usable(), redis_outage():
         async with asyncio.timeout(LIMIT):
-            replies = await _ask(redis, settings, places)
-            stream, found, gaps, lost = (
-                _unless_missing(reply, nothing)
-                for reply, nothing in zip(replies, (_NO_STREAM, [], _NO_STREAM, {}), strict=False)
-            )
-            known = {group["name"]: group for group in found}
-            groups = [
-                await _group(redis, settings.stream, stream, name, known.get(name.encode()))
-                for name in settings.stream_groups
-            ]
-        return RedisStatus(
-            groups,
-            Stream(
-                length=stream["length"],
-                appended=stream["entries-added"],
-                last_id=stream["last-generated-id"].decode(),
-            ),
-            Gaps(count=gaps["entries-added"], last=_gap(gaps["last-entry"])),
-            dict(zip(places, (_unless_missing(reply, 0) for reply in replies[4:]), strict=True)),
-            {name: int(lost.get(name.encode(), 0)) for name in settings.stream_groups},
-        )
+            return in_sum(await asyncio.gather(*(_read_one(redis, its) for its in shards)))
+
+
+async def _read_one(redis: Redis, settings: ApiSettings) -> RedisStatus:
+    places = ("bridge", *settings.stream_groups)
+    replies = await _ask(redis, settings, places)
+    stream, found, gaps, lost = (
+        _unless_missing(reply, nothing)
+        for reply, nothing in zip(replies, (_NO_STREAM, [], _NO_STREAM, {}), strict=False)
+    )
+    known = {group["name"]: group for group in found}
+    groups = [
+        await _group(redis, settings.stream, stream, name, known.get(name.encode()))
+        for name in settings.stream_groups
+    ]
+    return RedisStatus(
+        groups,
+        Stream(
+            length=stream["length"],
+            appended=stream["entries-added"],
+            last_id=stream["last-generated-id"].decode(),
+        ),
+        Gaps(count=gaps["entries-added"], last=_gap(gaps["last-entry"])),
+        dict(zip(places, (_unless_missing(reply, 0) for reply in replies[4:]), strict=True)),
+        {name: int(lost.get(name.encode(), 0)) for name in settings.stream_groups},
+    )
 
 
 async def _ask(redis: Redis, settings: ApiSettings, places: tuple[str, ...]) -> list[Reply]:

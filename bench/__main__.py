@@ -18,8 +18,8 @@ from local.instance import ROOT
 # run(plan)` → Markdown.
 STAGES = ("bridge", "writer", "forwarder", "path")
 GROWTH = ("growth_stocks", "growth_clients", "growth_backlog", "growth_table")
-REPORTING = (*STAGES, *GROWTH, "soak", "page")
-OTHERS = ("postgres", "history", "candles", "durability")
+REPORTING = (*STAGES, *GROWTH, "soak", "page", "sizes", "simulation")
+OTHERS = ("postgres", "history", "candles", "durability", "feeds")
 
 
 def main() -> None:

@@ -68,6 +68,7 @@ def report(frames: Frames, count: int, stocks: int) -> dict[str, Any]:
     return {
         "ticks": len(ages),
         "publications": publications,
+        "bytes": sum(len(frame) for _, frame in frames),
         "skipped": skipped,
         "missing": numbers.missing(count, stocks),
         "twice": numbers.twice,

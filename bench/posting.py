@@ -30,7 +30,7 @@ async def recorded(settings: ForwarderSettings) -> tuple[list[bytes], int]:
     """The bodies for all of the stream, and how many ticks are in them."""
     recorder, count = Recorder(settings), 0
 
-    async def more_follow(_: int) -> bool:
+    async def more_follow(_: bytes, __: int) -> bool:
         return False
 
     feed = Feed(recorder, timedelta(0), more_follow)
@@ -43,7 +43,7 @@ async def recorded(settings: ForwarderSettings) -> tuple[list[bytes], int]:
 async def main() -> None:
     settings = ForwarderSettings()
     bodies, count = await recorded(settings)
-    url = f"{str(settings.centrifugo_api_url).rstrip('/')}/batch"
+    url = f"{settings.centrifugo_api_url[0]}/batch"
     headers = {
         "X-API-Key": settings.centrifugo_api_key.get_secret_value(),
         "Content-Type": "application/json",

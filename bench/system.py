@@ -1,5 +1,6 @@
 """System: servers of a bench's own, and our services beside them as production starts them."""
 
+import os
 import random
 import signal
 import socket
@@ -30,8 +31,9 @@ SERVICES = ("bridge", "forwarder", "writer", "api")
 class System:
     """What was started ends with it, and its data goes."""
 
-    def __init__(self, name: str, *servers: str) -> None:
-        self.instance = Instance(ROOT, _free_ports(), FOLDER / name)
+    def __init__(self, name: str, *servers: str, **variables: str) -> None:
+        given = os.environ | variables
+        self.instance = Instance(ROOT, _free_ports(), FOLDER / name, given)
         self.database = Database(self.instance)
         self._servers = servers
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -56,7 +58,7 @@ class System:
         self.database.remove()  # and all of the folder
 
     def start(self, server: str, *options: str) -> None:
-        """redis, centrifugo or nginx, with what it keeps; it answers when this returns."""
+        """redis, centrifugo, nginx …, with what it keeps; it answers when this returns."""
         given = self.instance.environment()
         line = [*unprivileged(), *command(server, self.instance), *options]
         # Centrifugo would read a .env that it finds beside it.
@@ -153,6 +155,7 @@ class System:
         own = self.instance
         questions = {
             "redis": ("redis", str(own.redis_port)),
+            "redis-feed": ("redis", str(own.redis_port)),
             "centrifugo": ("http", LOOPBACK, str(own.centrifugo_internal_port), "/health"),
             "api": ("http", LOOPBACK, str(own.api_port), "/api/health/ready"),
             "nginx": ("http", LOOPBACK, str(own.http_port), "/healthz"),

@@ -3,32 +3,38 @@
 import asyncio
 from functools import partial
 
+from redis.asyncio import Redis
+
 from bridge.append import Appender
 from bridge.backlog import Backlog
 from bridge.gauges import read_gauges
 from bridge.settings import BridgeSettings
-from pipeline.connections import connect
 from pipeline.lifecycle import run
-from pipeline.progress import emit_progress, report_progress
+from pipeline.shards import Report, serve_each
 
 DRAIN_LIMIT = 7.0  # seconds that a stop waits for a Redis that takes no appends
 
 
 async def main(settings: BridgeSettings, stop: asyncio.Event) -> None:
-    backlog = Backlog(settings.bridge_buffer)
+    await serve_each(settings, stop, serve)
+
+
+async def serve(
+    settings: BridgeSettings, redis: Redis, stop: asyncio.Event, report: Report
+) -> None:
+    backlog = Backlog(settings.bridge_buffer, settings.together)
     appender = Appender(settings, backlog)
     subscription = appender.subscription
     give_up = asyncio.Event()
-    async with connect(settings) as redis, asyncio.TaskGroup() as tasks:
-        gauges = partial(read_gauges, redis, settings.stream, settings.stream_max_entries)
+    gauges = partial(read_gauges, redis, settings.stream, settings.stream_max_entries)
+    report(appender.metrics, gauges)
+    async with asyncio.TaskGroup() as tasks:
         tasks.create_task(subscription.run(stop))
-        tasks.create_task(report_progress(appender.metrics, stop, gauges))
         await subscription.ready.wait()
         appending = tasks.create_task(appender.run(give_up))
         await stop.wait()
         await asyncio.wait({appending}, timeout=DRAIN_LIMIT)
         give_up.set()
-    emit_progress(appender.metrics())
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Appender:
         self._backlog = backlog
         self._lease_s = settings.bridge_lease.total_seconds()
         self._script = StreamScript(settings)
-        self._ring = Ring(settings.bridge_replay, settings.stream_max_entries)
+        self._ring = Ring(settings.bridge_replay, settings.stream_max_entries, settings.together)
         self._overrun = Overrun(settings)
         self.line_up = LineUp(backlog, self._ring, self._say_landed)
         self.subscription = Subscription(settings, self.line_up)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bridge.control import Marker
 from pipeline.events import emit
+from pipeline.shards import shard_of
 
 PIECE = 1000  # messages in one script call: about 1.3 ms of Redis, so others get their turn
 MAX_BYTES = 256 << 20
@@ -20,6 +21,15 @@ class Piece(NamedTuple):
     channels: tuple[bytes, ...]
     messages: tuple[bytes, ...]
     size: int
+
+    def of_shard(self, shard: int, shards: int) -> "Piece":
+        """What of it belongs into that stream of several."""
+        kept = [at for at, each in enumerate(self.messages) if shard_of(each, shards) == shard]
+        channels = tuple(self.channels[index] for index in kept)
+        messages = tuple(self.messages[index] for index in kept)
+        return Piece(
+            self.received_us, channels, messages, self.size * len(kept) // len(self.messages)
+        )
 
     def split(self, count: int) -> tuple["Piece", "Piece"]:
         size = self.size * count // len(self.messages)
@@ -40,8 +50,10 @@ class Hole:
 class Backlog:
     """A queue between two connections: one that must never wait, one that sometimes has to."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, together: int = 1) -> None:
+        """`limit`: messages; `together`: backlogs that share the memory of a process."""
         self._limit = limit
+        self._max_bytes = MAX_BYTES // together
         self._items: deque[Piece | Marker | Hole] = deque()
         self._size = 0
         self._overflowing = False
@@ -75,7 +87,7 @@ class Backlog:
             piece, read = read.split(PIECE)
             self._append(piece)
         self._append(read)
-        while self.length and (self.length > self._limit or self._size > MAX_BYTES):
+        while self.length and (self.length > self._limit or self._size > self._max_bytes):
             self.drop()
         self.arrival.set()
 

@@ -31,10 +31,11 @@ def now_us() -> int:
 class ChannelConnection(Connection):
     """A connection in subscriber mode. The hot path: nothing here is done for each message."""
 
-    def __init__(self, line_up: LineUp, control: bytes) -> None:
+    def __init__(self, line_up: LineUp, control: bytes, shard: tuple[int, int] | None) -> None:
         super().__init__()
         self._line_up = line_up
         self._control = control
+        self._shard = shard
         self.heard_us, self.heard_at = now_us(), monotonic()
         self.position = self.confirmed = 0
         self.answer = asyncio.Event()
@@ -55,9 +56,15 @@ class ChannelConnection(Connection):
         except (TypeError, ValueError):  # something that isn't a message
             kinds = channels = messages = ()
         if kinds.count(b"message") == len(items) and self._control not in channels:
-            self._line_up.backlog.add(Piece(received_us, channels, messages, len(data)))
+            self._add(Piece(received_us, channels, messages, len(data)))
         else:
             self._sort(received_us, items, len(data) // len(items))
+
+    def _add(self, piece: Piece) -> None:
+        if self._shard:
+            piece = piece.of_shard(*self._shard)
+        if piece.messages:
+            self._line_up.backlog.add(piece)
 
     def _sort(self, received_us: int, items: list[Any], size: int) -> None:
         """Prices in between other items: what bridges say is heard at its place among them."""
@@ -68,7 +75,7 @@ class ChannelConnection(Connection):
                 continue
             if run:
                 _, channels, messages = zip(*run, strict=True)
-                self._line_up.backlog.add(Piece(received_us, channels, messages, size * len(run)))
+                self._add(Piece(received_us, channels, messages, size * len(run)))
                 run = []
             if type(item) is list and item[0] == b"message":
                 self._line_up.hear(item[2])
@@ -137,7 +144,9 @@ class Subscription:
             [*self._settings.channels, self._settings.control_channel],
             self._settings.redis_url,
         )
-        make = partial(ChannelConnection, self._line_up, self._control)
+        number = self._settings.number
+        shard = None if number is None else (number, self._settings.shards)
+        make = partial(ChannelConnection, self._line_up, self._control, shard)
         connection = await open_connection(url, make)
         for command in greeting(url):
             connection.send(*command)

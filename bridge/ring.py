@@ -14,8 +14,12 @@ OVERHEAD = 100  # bytes that an entry costs beside its message: two objects and 
 class Ring:
     """The appends of the last seconds before the newest one, oldest first."""
 
-    def __init__(self, replay: timedelta, limit: int) -> None:
-        """`limit`: entries that the stream may have; what its cap cut must not come again."""
+    def __init__(self, replay: timedelta, limit: int, together: int = 1) -> None:
+        """`limit`: entries that the stream may have; what its cap cut must not come again.
+
+        `together`: rings that share the memory of a process.
+        """
+        self._max_bytes = MAX_BYTES // together
         self._limit = limit
         self._replay_us = replay // timedelta(microseconds=1)
         self._batches: deque[tuple[Batch, int]] = deque()
@@ -30,7 +34,7 @@ class Ring:
         self._size += size
         # Measured from the newest append, not from now: in an outage nothing gets too old.
         oldest_us = id_us(batch.mark) - self._replay_us
-        while self._size > MAX_BYTES or id_us(self._batches[0][0].mark) < oldest_us:
+        while self._size > self._max_bytes or id_us(self._batches[0][0].mark) < oldest_us:
             self._size -= self._batches.popleft()[1]
             if not self._batches:
                 return

@@ -11,6 +11,8 @@ from pipeline.settings import Names, Seconds, Settings
 class BridgeSettings(Settings):
     """Which channels it follows, and how much it keeps while Redis takes no appends."""
 
+    memory = ("bridge_buffer",)
+
     channels: Names = Field(("NYSE", "NASDAQ"), description="pub/sub channels, one per exchange")
     stream_groups: Names = Field(
         ("forwarder", "writer"),

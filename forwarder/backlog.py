@@ -26,14 +26,17 @@ class Backlog:
     async def goes_on(self, newest_id: bytes, count: int) -> bool:
         """Whether more is to come behind a batch of so many, up to this id; raises Outage.
 
-        A small batch may be one of our own backlog, with all the rest behind it.
+        Behind a full one it is whatever is in the stream: it may be in hand already, read ahead.
+        A small one has reached the stream's end, or is of our own backlog, with a lot behind it.
         """
         if _pair(newest_id) < self._end:
             return True
-        is_full = count >= self._settings.batch
         with suppress(ResponseError, KeyError), redis_outage():  # no group: nothing is to come
+            if count >= self._settings.batch:
+                self._end = await self._newest()
+                return _pair(newest_id) < self._end
             left = await undelivered(self._redis, self._settings.stream, GROUP)
-            if is_full if left is None else left > (0 if is_full else self._settings.batch):
+            if left and left > self._settings.batch:
                 self._end = await self._newest()
                 return True
         return False

@@ -1,5 +1,6 @@
 """Centrifugo: publications in one request to its HTTP API; which answers are an Outage."""
 
+from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -24,10 +25,14 @@ class Publication(NamedTuple):
 
 
 class Centrifugo:
-    """A client for /api/batch that believes nothing but a reply for every command."""
+    """A client for /api/batch that believes nothing but a reply for every command.
+
+    Of several nodes it asks one, and the next one after a failure. They know each other's keys by
+    their engine's Redis, so what the first took after all isn't published again by the second.
+    """
 
     def __init__(self, settings: ForwarderSettings) -> None:
-        self._url = f"{str(settings.centrifugo_api_url).rstrip('/')}/batch"
+        self._urls = deque(f"{url}/batch" for url in settings.centrifugo_api_url)
         self._key = settings.centrifugo_api_key
         self._http: aiohttp.ClientSession | None = None
 
@@ -52,11 +57,21 @@ class Centrifugo:
 
     async def publish(self, publications: Sequence[Publication]) -> None:
         """All of them, in this order; raises Outage unless every one was taken."""
+        asked = self._urls[0]
+        try:
+            await self._publish(publications)
+        except Outage:
+            if self._urls[0] == asked:  # else another shard's request has failed there too
+                self._urls.rotate(-1)
+            raise
+
+    async def _publish(self, publications: Sequence[Publication]) -> None:
         body = b'{"commands":[%b]}' % b",".join([_command(each) for each in publications])
         try:
             answer = await self._post(body)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Outage("centrifugo", str(error) or type(error).__name__) from error
+            reason = f"{str(error) or type(error).__name__}, asking {self._urls[0]}"
+            raise Outage("centrifugo", reason) from error
         try:
             replies = orjson.loads(answer)["replies"]
             errors = [reply["error"] for reply in replies if "error" in reply]
@@ -70,9 +85,9 @@ class Centrifugo:
     async def _post(self, body: bytes) -> bytes:
         if not self._http:
             raise RuntimeError("use it in an async with")
-        async with self._http.post(self._url, data=body) as response:
+        async with self._http.post(self._urls[0], data=body) as response:
             if response.status != OK:
-                raise Outage("centrifugo", f"HTTP {response.status} from {self._url}")
+                raise Outage("centrifugo", f"HTTP {response.status} from {self._urls[0]}")
             return await response.read()
 
 

@@ -1,8 +1,10 @@
 """Feed: ticks into publications; bytes are spliced, never decoded and encoded again."""
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
 from math import inf
@@ -14,6 +16,7 @@ from forwarder.centrifugo import Centrifugo, Publication
 from forwarder.conflation import Conflation, Row
 from pipeline.events import emit
 from pipeline.metrics import Distribution
+from pipeline.outage import Outage, pause
 from pipeline.stream import Entry, Rejected
 from pipeline.tick import InvalidTick, exchange_name, parse_message, received_us
 
@@ -22,7 +25,8 @@ _ROW = b'["%b",%b,%b,%d]'
 MAX_TICKS = 500  # in a publication: about 30 kB, far below a client's queue
 
 
-NEWS_EVERY = 2.0  # seconds, in a backlog that takes longer than that
+NEWS_EVERY = 2.0  # seconds, in a backlog that takes longer, or whose end somebody else had
+LOOKS = 4  # for them in that time
 
 
 class News(NamedTuple):
@@ -40,13 +44,17 @@ class Feed:
         centrifugo: Centrifugo,
         max_lag: timedelta,
         more_follow: Callable[[bytes, int], Awaitable[bool]],
+        shard: int | None = None,
     ) -> None:
         """`more_follow`: whether the batch up to this id, of so many, is not a backlog's last."""
         self._centrifugo = centrifugo
         self._max_lag_us = int(max_lag.total_seconds() * 1e6)
         self._more_follow = more_follow
+        # Ids are of a stream: another one may have the same, and Centrifugo would drop its ticks.
+        self._key_begins = "" if shard is None else f"{shard}:"
         self._held: defaultdict[str, Conflation] = defaultdict(Conflation)  # by exchange
-        self._sent_at = -inf  # or passed over first, by the monotonic clock
+        self._held_since = inf  # by the monotonic clock
+        self._sending = asyncio.Lock()
         self._newest_id = b""  # of the batch in hand
         # By the monotonic clock: a batch that reached the stream's end was there; so the one in
         # hand came after that.
@@ -60,38 +68,38 @@ class Feed:
 
     async def publish(self, entries: Sequence[Entry]) -> list[Rejected]:
         """Send the batch in one request; raises Outage, safe to repeat within five minutes."""
-        rejected: list[Rejected] = []
-        rows: defaultdict[str, list[Row]] = defaultdict(list)
-        for entry in entries:
-            entry_id, channel, message = entry
-            try:  # in this loop a call costs as much as what it does
-                stock_name, price = parse_message(message)
-                text = _ROW % (entry_id, _quoted(stock_name), price, received_us(entry_id))
-                rows[exchange_name(channel)].append((entry_id, stock_name, text))
-            except InvalidTick as fault:
-                rejected.append(Rejected(entry, str(fault)))
+        rows, rejected = _rows(entries)
         newest_id = entries[-1][0]
         late = self._is_late(newest_id)
         more = late and await self._more_follow(newest_id, len(entries))
         behind = self._may_be_old(newest_id, more=more) and late
-        if behind and more and not self._is_time_for_news():
-            for exchange, some in rows.items():
-                self._held[exchange].add(some)
-            return rejected
-        conflated = behind or bool(self._held)
-        await self._send(self._news(rows, one_of_each=behind), conflated=conflated)
+        async with self._sending:
+            if behind and more:
+                self._hold(rows)
+            else:
+                conflated = behind or bool(self._held)
+                await self._send(self._news(rows, one_of_each=behind), conflated=conflated)
         return rejected
 
     async def publish_held(self) -> None:
         """When no batch comes any more; raises Outage."""
-        if self._held:
-            await self._send(self._news({}, one_of_each=True), conflated=True)
+        async with self._sending:
+            if self._held:
+                await self._send(self._news({}, one_of_each=True), conflated=True)
 
-    def _is_time_for_news(self) -> bool:
-        now = time.monotonic()
+    async def publish_long_held(self, stop: asyncio.Event) -> None:
+        """Until `stop`. A Centrifugo that is away is the next batch's to say."""
+        while not stop.is_set():
+            await pause(stop, NEWS_EVERY / LOOKS)
+            if time.monotonic() - self._held_since > NEWS_EVERY:
+                with suppress(Outage):
+                    await self.publish_held()
+
+    def _hold(self, rows: Mapping[str, Sequence[Row]]) -> None:
         if not self._held:
-            self._sent_at = now
-        return now - self._sent_at > NEWS_EVERY
+            self._held_since = time.monotonic()
+        for exchange, some in rows.items():
+            self._held[exchange].add(some)
 
     def _news(self, rows: Mapping[str, Sequence[Row]], *, one_of_each: bool) -> dict[str, News]:
         """What was passed over, and these; changes nothing, as sending it may fail."""
@@ -106,7 +114,9 @@ class Feed:
         return found
 
     async def _send(self, news: Mapping[str, News], *, conflated: bool) -> None:
-        publications = [each for name, some in news.items() for each in _publications(name, some)]
+        publications = [
+            each for name, some in news.items() for each in self._publications(name, some)
+        ]
         if publications:
             began = time.monotonic()
             await self._centrifugo.publish(publications)
@@ -118,6 +128,18 @@ class Feed:
             emit("forwarder.conflated", skipped=skipped, sent=sent)
             self._counts["skipped"] += skipped
         self._held.clear()
+        self._held_since = inf
+
+    def _publications(self, exchange: str, news: News) -> Iterator[Publication]:
+        rows, skipped = news
+        for begin in range(0, len(rows), MAX_TICKS):
+            part = rows[begin : begin + MAX_TICKS]
+            yield Publication(
+                channel=f"prices:{exchange}",
+                key=f"{self._key_begins}{part[0][0].decode()}_{part[-1][0].decode()}_{len(part)}",
+                data=_DATA
+                % (b",".join([text for _, _, text in part]), skipped if begin == 0 else 0),
+            )
 
     def _is_late(self, newest_id: bytes) -> bool:
         """By two clocks: the bridge's, which made the id, and ours."""
@@ -135,15 +157,19 @@ class Feed:
         return (time.monotonic() - self._came_after) * 1e6 > self._max_lag_us
 
 
-def _publications(exchange: str, news: News) -> Iterator[Publication]:
-    rows, skipped = news
-    for begin in range(0, len(rows), MAX_TICKS):
-        part = rows[begin : begin + MAX_TICKS]
-        yield Publication(
-            channel=f"prices:{exchange}",
-            key=f"{part[0][0].decode()}_{part[-1][0].decode()}_{len(part)}",
-            data=_DATA % (b",".join([text for _, _, text in part]), skipped if begin == 0 else 0),
-        )
+def _rows(entries: Sequence[Entry]) -> tuple[dict[str, list[Row]], list[Rejected]]:
+    """By exchange, and what nobody can use."""
+    rejected: list[Rejected] = []
+    rows: defaultdict[str, list[Row]] = defaultdict(list)
+    for entry in entries:
+        entry_id, channel, message = entry
+        try:  # in this loop a call costs as much as what it does
+            stock_name, price = parse_message(message)
+            text = _ROW % (entry_id, _quoted(stock_name), price, received_us(entry_id))
+            rows[exchange_name(channel)].append((entry_id, stock_name, text))
+        except InvalidTick as fault:
+            rejected.append(Rejected(entry, str(fault)))
+    return rows, rejected
 
 
 @lru_cache(maxsize=100_000)

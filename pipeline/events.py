@@ -4,6 +4,7 @@ import logging
 import sys
 import traceback
 from collections import Counter
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import gethostname
@@ -76,6 +77,9 @@ _ERRORS: dict[Event, tuple[str, str]] = {
     "partitions.failed": ("partitions", ""),
 }
 
+in_shard: ContextVar[int | None] = ContextVar("in_shard", default=None)
+"""Of which shard all that is said in this context is, where there are several."""
+
 _identity = {"service": "unknown", "instance": gethostname()}
 
 
@@ -91,7 +95,8 @@ def emit(event: Event, **fields: object) -> None:
     if event in _ERRORS:
         kind, more = _ERRORS[event]
         errors[f"{kind}:{fields.get(more)}" if more else kind] += 1
-    line = {"at": datetime.now(UTC), **_identity, "event": event, **fields}
+    shard = {} if (number := in_shard.get()) is None else {"shard": number}
+    line = {"at": datetime.now(UTC), **_identity, "event": event, **shard, **fields}
     sys.stdout.buffer.write(orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE))
     sys.stdout.buffer.flush()
 

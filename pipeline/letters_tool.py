@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, redirect_stdout
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, redirect_stdout
 from functools import partial
 from typing import Any, Generic, TextIO, TypeVar
 
@@ -20,6 +20,9 @@ SHOWN = 80  # characters of a message in a list; one that is asked for by its id
 
 _LINE = "{:<17} {:<21} {:<45} {} {}\n"
 _ENTRY_ID = re.compile(rb"[0-9]{1,19}-[0-9]{1,19}")
+
+Places = Sequence[DeadLetters]
+"""Of the group in each shard."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -66,8 +69,11 @@ class LettersTool(Generic[S]):
         try:
             # Events are for machines: they go where a list that is piped away doesn't have them.
             with redirect_stdout(sys.stderr):
-                async with connect(settings) as redis, opening as handle:
-                    letters = DeadLetters(redis, self._group, settings)
+                async with AsyncExitStack() as clients, opening as handle:
+                    letters = []
+                    for its in settings.each_shard().values():
+                        redis = await clients.enter_async_context(connect(its))
+                        letters.append(DeadLetters(redis, self._group, its))
                     if handle:
                         await _store(letters, arguments, handle, screen)
                     elif arguments.drop:
@@ -82,9 +88,9 @@ class LettersTool(Generic[S]):
         return 0
 
 
-async def _list(letters: DeadLetters, arguments: argparse.Namespace, screen: TextIO) -> None:
+async def _list(places: Places, arguments: argparse.Namespace, screen: TextIO) -> None:
     count = 0
-    async for page in _wanted(letters, arguments):
+    async for _, page in _wanted(places, arguments):
         if not count:
             screen.write(_LINE.format("ID", "ENTRY", "REASON", "CHANNEL", "MESSAGE"))
         screen.writelines(_line(letter, whole=bool(arguments.id)) for letter in page)
@@ -94,10 +100,10 @@ async def _list(letters: DeadLetters, arguments: argparse.Namespace, screen: Tex
 
 
 async def _store(
-    letters: DeadLetters, arguments: argparse.Namespace, handle: Handler, screen: TextIO
+    places: Places, arguments: argparse.Namespace, handle: Handler, screen: TextIO
 ) -> None:
     stored = kept = 0
-    async for page in _wanted(letters, arguments):
+    async for letters, page in _wanted(places, arguments):
         usable = await _handled(page, handle)
         await letters.remove(usable)  # after the effect; a repeat of that is harmless
         stored += len(usable)
@@ -105,9 +111,9 @@ async def _store(
     screen.write(f"{_counted(stored)} stored and removed, {kept} of no use still\n")
 
 
-async def _drop(letters: DeadLetters, arguments: argparse.Namespace, screen: TextIO) -> None:
+async def _drop(places: Places, arguments: argparse.Namespace, screen: TextIO) -> None:
     dropped = 0
-    async for page in _wanted(letters, arguments):
+    async for letters, page in _wanted(places, arguments):
         await letters.remove(page)
         dropped += len(page)
     screen.write(f"{_counted(dropped)} removed\n")
@@ -126,16 +132,17 @@ async def _handled(page: Sequence[Letter], handle: Handler) -> list[Letter]:
 
 
 async def _wanted(
-    letters: DeadLetters, arguments: argparse.Namespace
-) -> AsyncIterator[list[Letter]]:
+    places: Places, arguments: argparse.Namespace
+) -> AsyncIterator[tuple[DeadLetters, list[Letter]]]:
     """Pages of those that were asked for; each so many looked at, it says how far it is."""
     seen = 0
-    async for page in letters.pages():
-        if found := [letter for letter in page if _matches(letter, arguments)]:
-            yield found
-        if (seen + len(page)) // SAID_EVERY > seen // SAID_EVERY:
-            sys.stderr.write(f"{seen + len(page):,} looked at\n")
-        seen += len(page)
+    for letters in places:
+        async for page in letters.pages():
+            if found := [letter for letter in page if _matches(letter, arguments)]:
+                yield letters, found
+            if (seen + len(page)) // SAID_EVERY > seen // SAID_EVERY:
+                sys.stderr.write(f"{seen + len(page):,} looked at\n")
+            seen += len(page)
 
 
 def _matches(letter: Letter, arguments: argparse.Namespace) -> bool:

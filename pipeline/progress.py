@@ -27,7 +27,7 @@ async def report_progress(
     while not stop.is_set():
         await pause(stop, every)
         if not stop.is_set():
-            asked = await _answered(ask) if ask else {}
+            asked = await answered(ask) if ask else {}
             emit_progress({**read(), **asked})
 
 
@@ -37,7 +37,7 @@ def emit_progress(metrics: Metrics) -> None:
     emit("progress", **metrics, errors=counted, started_at=STARTED_AT)
 
 
-async def _answered(ask: Callable[[], Awaitable[Metrics]]) -> Metrics:
+async def answered(ask: Callable[[], Awaitable[Metrics]]) -> Metrics:
     """Nothing where Redis is away, slow, refuses or lacks what is asked: metrics can wait."""
     try:
         async with asyncio.timeout(ANSWER_LIMIT):

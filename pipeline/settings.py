@@ -4,7 +4,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from socket import gethostname
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -46,6 +46,15 @@ def _names(value: object) -> object:
     return tuple(name for part in value.split(",") if (name := part.strip()))
 
 
+def _numbers(value: object) -> object:
+    names = _names(value)
+    if not isinstance(value, str) or not isinstance(names, tuple):
+        return value
+    if not all(name.isdecimal() for name in names):
+        raise ValueError("must be whole numbers separated by commas")
+    return tuple(int(name) for name in names)
+
+
 SECRETS = Path("/run/secrets")
 """Where containers find secrets that are files."""
 
@@ -56,6 +65,11 @@ Seconds = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_not_ne
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), Field(min_length=1)]
 """Names separated by commas."""
+
+Numbers = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_numbers), Field(min_length=1)]
+"""Whole numbers separated by commas."""
+
+MOST_SHARDS = 32  # their numbers in one line of progress: Vector takes 64 kB
 
 
 class Environment(BaseSettings):
@@ -84,18 +98,64 @@ class Environment(BaseSettings):
 class Settings(Environment):
     """Where the stream is."""
 
+    memory: ClassVar[tuple[str, ...]] = ()
+    """Settings that are a process's, for all of its shards in sum."""
+
+    _together: int = 1
+
     redis_url: RedisUrl = Field(description="Redis or Valkey, as redis://user:password@host:port/0")
     redis_password: SecretStr | None = Field(
         None, description="the user's password, if REDIS_URL names a user without one"
     )
     stream: str = Field("ticks", min_length=1, description="key of the tick stream")
+    shards: int = Field(
+        1, ge=1, le=MOST_SHARDS, description="streams that ticks are spread over, by stock name"
+    )
+    shard: Annotated[Numbers | None, NoDecode] = Field(
+        None, description="numbers, from 0, of those that this process serves; none: all"
+    )
     heartbeat_file: Annotated[Path, AfterValidator(_in_a_folder)] | None = Field(
         None, description="file to touch after progress, for a health check to read its age"
     )
 
+    @model_validator(mode="after")
+    def _serves_what_there_is(self) -> Self:
+        if self.shard and max(self.shard) >= self.shards:
+            raise ValueError(f"SHARD must have numbers below SHARDS, which is {self.shards}")
+        if self.shards > 1 and "{" in self.stream:
+            raise ValueError("STREAM must have no braces: each shard has its own")
+        return self
+
     def helper_key(self, *parts: str) -> str:
         """A key beside the stream; the braces keep all of them in one Redis Cluster slot."""
-        return ":".join((f"{{{self.stream}}}", *parts))
+        tagged = f"{{{self.stream}}}" if self.number is None else self.stream
+        return ":".join((tagged, *parts))
+
+    def each_shard(self) -> dict[int, Self]:
+        """By number, the settings of each that this process serves, as if there were no other."""
+        if self.shards == 1:
+            return {0: self}
+        served = tuple(dict.fromkeys(self.shard or range(self.shards)))
+        return {number: self._of(number, len(served)) for number in served}
+
+    @property
+    def number(self) -> int | None:
+        """Of the shard that these settings are of; None: there is only one stream."""
+        return self.shard[0] if self.shard and self.shards > 1 else None
+
+    @property
+    def together(self) -> int:
+        """How many shards have to share a process and what it may keep in memory."""
+        return self._together
+
+    def _of(self, number: int, together: int) -> Self:
+        own: dict[str, object] = {"stream": f"{self.stream}:{{{number}}}", "shard": (number,)}
+        own |= {name: max(1, getattr(self, name) // together) for name in self.memory}
+        if file := self.heartbeat_file:
+            own["heartbeat_file"] = file.with_name(f"{file.name}.{number}")
+        copy = self.model_copy(update=own)
+        copy._together = together  # noqa: SLF001 - our own
+        return copy
 
 
 class PostgresSettings(Environment):

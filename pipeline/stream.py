@@ -115,8 +115,8 @@ class Consumer:
         """
         began = monotonic()
         reading = asyncio.create_task(self._read_ahead(stop))
-        await asyncio.sleep(A_READ_IS_SENT)
         try:
+            await asyncio.sleep(A_READ_IS_SENT)
             await self._settle(entries, handle, stop)
             if stop.is_set() and monotonic() - began > HALF_A_STOP:
                 raise Stopped

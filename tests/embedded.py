@@ -45,11 +45,14 @@ class ServerProcess:
         answers: Callable[[], bool],
         *options: str,
         by: Sequence[str] = (),
+        **variables: str,
     ) -> None:
+        """`by`: what starts it; `variables` win over the instance's."""
         self._name = name
         self._instance = instance
         self._answers = answers
         self._command = [*unprivileged(), *by, *command(name, instance), *options]
+        self._variables = variables
         self._log = instance.data / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -83,7 +86,7 @@ class ServerProcess:
             self._process = subprocess.Popen(  # noqa: S603  # our own command line
                 self._command,
                 cwd=ROOT,
-                env=self._instance.environment(),
+                env=self._instance.environment() | self._variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -181,9 +184,14 @@ class Embedded:
 
     @staticmethod
     def _instance() -> Instance:
-        # not pytest's own temporary folder: root alone may enter that, and servers may be nobody
-        data = Path(tempfile.mkdtemp(prefix="pipeline-test-"))
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "PG_BIN") if name in os.environ}
-        instance = Instance(root=ROOT, http_port=free_ports(PORTS), data=data, variables=kept)
-        prepare(instance)
-        return instance
+        return prepared(free_ports(PORTS))
+
+
+def prepared(http_port: int, **variables: str) -> Instance:
+    """An instance with data of its own; which of its servers run is the caller's business."""
+    # not pytest's own temporary folder: root alone may enter that, and servers may be nobody
+    data = Path(tempfile.mkdtemp(prefix="pipeline-test-"))
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "PG_BIN") if name in os.environ}
+    instance = Instance(root=ROOT, http_port=http_port, data=data, variables=kept | variables)
+    prepare(instance)
+    return instance

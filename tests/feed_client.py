@@ -62,8 +62,9 @@ class FeedClient:
                 reply = json.loads(line, parse_float=Decimal)
                 if not reply:
                     await socket.send_str("{}")  # it pings like this, and expects the same
-                elif "push" in reply:
-                    push = reply["push"]
+                elif "unsubscribe" in (push := reply.get("push", {})):  # it can't go on from there
+                    await self._subscribe(socket, push["channel"])
+                elif push:
                     self._take(push["channel"], [push["pub"]] if "pub" in push else [])
                 elif reply["id"] in self._asked:
                     await self._begin(socket, self._asked.pop(reply["id"]), reply["subscribe"])

@@ -6,34 +6,42 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
-from pipeline.connections import connect
+from redis.asyncio import Redis
+
 from pipeline.lag import read_lag
 from pipeline.letters_tool import LettersTool
 from pipeline.lifecycle import run
-from pipeline.progress import emit_progress, report_progress
+from pipeline.shards import Report, serve_each
 from pipeline.stream import Consumer, Gathering, Handler
 from writer.settings import WriterSettings
 from writer.store import TickStore
 from writer.upkeep import keep_partitions_hourly
 
+GROUP = "writer"
 PACE = timedelta(milliseconds=200)  # a read takes what came meanwhile; the flush is seconds away
 
 
 async def main(settings: WriterSettings, stop: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        upkeep = tasks.create_task(keep_partitions_hourly(str(settings.postgres_dsn), stop))
+        await serve_each(settings, stop, serve)
+        upkeep.cancel()  # what it had not finished is undone, and due at the next start
+
+
+async def serve(
+    settings: WriterSettings,
+    redis: Redis,
+    stop: asyncio.Event,
+    report: Report,
+) -> None:
     gathering = Gathering(settings.batch_rows, settings.flush_interval, PACE, ahead=True)
-    async with connect(settings) as redis, TickStore(settings.postgres_dsn) as store:
-        consumer = Consumer(redis, "writer", settings, gathering)
-
-        def metrics() -> dict[str, object]:
-            return consumer.metrics() | store.metrics()
-
-        lag = partial(read_lag, redis, settings.stream, "writer")
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(report_progress(metrics, stop, lag))
-            upkeep = tasks.create_task(keep_partitions_hourly(str(settings.postgres_dsn), stop))
-            await consumer.run(store.save, stop)
-            upkeep.cancel()  # what it had not finished is undone, and due at the next start
-        emit_progress(metrics())
+    async with TickStore(settings.postgres_dsn) as store:
+        consumer = Consumer(redis, GROUP, settings, gathering)
+        report(
+            lambda: consumer.metrics() | store.metrics(),
+            partial(read_lag, redis, settings.stream, GROUP),
+        )
+        await consumer.run(store.save, stop)
 
 
 @asynccontextmanager
@@ -43,4 +51,4 @@ async def storing(settings: WriterSettings) -> AsyncIterator[Handler]:
 
 
 if __name__ == "__main__":
-    run("writer", WriterSettings, main, LettersTool("writer", storing))
+    run("writer", WriterSettings, main, LettersTool(GROUP, storing))

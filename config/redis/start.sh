@@ -23,16 +23,18 @@ forwarder=$(secret REDIS_FORWARDER_PASSWORD)
 writer=$(secret REDIS_WRITER_PASSWORD)
 api=$(secret REDIS_API_PASSWORD)
 
-keys='~ticks ~{ticks}:*'
+keys='~ticks ~{ticks}:* ~ticks:{*'   # the last: of shards, each with its own braces
 channels='&NYSE &NASDAQ'
 hello='+ping +hello +client|setinfo +client|setname'   # what client libraries say at first
 
 # reader GROUP: what its members may. Heartbeats, marks and dead letters are theirs under the group's own name only.
 reader() {
   echo "~ticks ~{ticks}:alive:$1:* ~{ticks}:suspect:$1 ~{ticks}:dead:$1 $hello" \
+    "~ticks:{*} ~ticks:{*}:alive:$1:* ~ticks:{*}:suspect:$1 ~ticks:{*}:dead:$1" \
     "+xreadgroup +xack +xclaim +xgroup|create +xgroup|delconsumer +xinfo|groups +xinfo|consumers +xpending +xrange +xrevrange +xlen +eval" \
-    "(~{ticks}:alive:$1:* +get +set +del +exists +pttl +pexpire)" \
-    "(~{ticks}:suspect:$1 +hget +hset +hdel +expire) (~{ticks}:dead:$1 +xadd +xdel)"
+    "(~{ticks}:alive:$1:* ~ticks:{*}:alive:$1:* +get +set +del +exists +pttl +pexpire)" \
+    "(~{ticks}:suspect:$1 ~ticks:{*}:suspect:$1 +hget +hset +hdel +expire)" \
+    "(~{ticks}:dead:$1 ~ticks:{*}:dead:$1 +xadd +xdel)"
 }
 
 # `default` is whoever gives no name: anybody with a shell in the network may look at the prices, and at nothing else.
@@ -54,9 +56,9 @@ cat > "$users" <<USERS
 user default $at_first
 user operator on >$operator ~* &* +@all
 user generator on >$generator $channels $hello +publish
-user bridge on >$bridge $keys $channels &{ticks}:control* $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xgroup|setid +hincrby +xadd +xlen +info +get +set +del +pexpire +xrevrange (resetchannels &{ticks}:control* +publish)
+user bridge on >$bridge $keys $channels &{ticks}:control* &ticks:{*}:control* $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xgroup|setid +hincrby +xadd +xlen +info +get +set +del +pexpire +xrevrange (resetchannels &{ticks}:control* &ticks:{*}:control* +publish)
 user forwarder on >$forwarder $(reader forwarder)
 user writer on >$writer $(reader writer)
-user api on >$api %R~ticks %R~{ticks}:* $hello +xinfo|stream +xinfo|groups +xpending +xrange +xlen +hgetall
+user api on >$api %R~ticks %R~{ticks}:* %R~ticks:{* $hello +xinfo|stream +xinfo|groups +xpending +xrange +xlen +hgetall
 USERS
 exec "$@" --aclfile "$users"

@@ -1,5 +1,6 @@
 """A forwarder that is too far behind shows the present, not a film of the past."""
 
+import asyncio
 import time
 from datetime import timedelta
 
@@ -50,6 +51,18 @@ async def test_too_far_behind_only_the_newest_tick_of_each_stock_is_sent(
     assert [publication["skipped"] for publication in feed.publications] == [497, 0]
     assert await behind.wait_for("forwarder.conflated", skipped=497, sent=3)
     assert len(await dead_letters(redis, stream, "forwarder")) == 100
+
+
+async def test_a_backlog_of_a_full_batch_and_one_read_ahead_is_one_backlog(
+    redis: Redis, stream: str, feed: FeedClient, forwarder: StartForwarder
+) -> None:
+    old = entries(numbered(150), first_us=an_hour_ago())
+    await append(redis, stream, old)
+    behind = forwarder(FORWARDER_MAX_LAG=2, BATCH=100)
+    await feed.has(old[-1][0])
+
+    assert feed.ids == ids(old[-1:])
+    assert await behind.wait_for("forwarder.conflated", skipped=149, sent=1)
 
 
 @pytest.mark.parametrize("pending", [100, 37])  # from before: they don't make the rest young
@@ -117,19 +130,41 @@ async def test_what_was_passed_over_comes_with_the_first_news(
     assert publisher.metrics()["skipped"] == 1
 
 
-async def test_a_backlog_that_takes_long_has_news_now_and_then(
+async def test_what_is_passed_over_is_news_soon_though_the_backlog_has_no_end_for_us(
     centrifugo_api: Centrifugo, feed: FeedClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forwarder.feed.NEWS_EVERY", 0.0)
+    """It goes on for minutes, or another forwarder has what is left of it."""
+    monkeypatch.setattr("forwarder.feed.NEWS_EVERY", 0.2)
     publisher = Feed(centrifugo_api, timedelta(seconds=30), all_follow)
     old = entries(["DIS:1", "TSLA:1", "DIS:2", "TSLA:2", "TSLA:3"], first_us=an_hour_ago())
-    for batch in (old[:2], old[2:3], old[3:4], old[4:]):  # passed over, sent, passed over, sent
+    stop = asyncio.Event()
+    telling = asyncio.create_task(publisher.publish_long_held(stop))
+    for batch in (old[:2], old[2:3]):
         assert await publisher.publish(batch) == []
+    await feed.has(old[2][0])
+    assert await publisher.publish(old[3:]) == []
     await feed.has(old[-1][0])
+    stop.set()
+    await telling
 
     assert feed.ids == ids([old[1], old[2], old[4]])
     assert [publication["skipped"] for publication in feed.publications] == [1, 1]
     assert publisher.metrics()["skipped"] == 2
+
+
+async def test_a_forwarder_shows_what_it_passed_over_though_another_has_the_rest(
+    redis: Redis, stream: str, feed: FeedClient, forwarder: StartForwarder
+) -> None:
+    old = entries(numbered(150), first_us=an_hour_ago())
+    await append(redis, stream, old)
+    await redis.xgroup_create(stream, "forwarder", id="0")
+    await redis.xreadgroup("forwarder", "other", {stream: ">"})
+    await redis.xclaim(stream, "forwarder", "me", 0, [*ids(old[:100])])
+    behind = forwarder(FORWARDER_MAX_LAG=2, BATCH=100, CONSUMER="me")
+    await feed.has(old[99][0])
+
+    assert feed.ids == [old[99][0]]
+    assert await behind.wait_for("forwarder.conflated", skipped=99, sent=1)
 
 
 async def test_whether_more_follow_is_asked_once_for_a_whole_backlog(
@@ -143,7 +178,7 @@ async def test_whether_more_follow_is_asked_once_for_a_whole_backlog(
     values |= {"centrifugo_api_url": centrifugo.api_url, "centrifugo_api_key": centrifugo.api_key}
     backlog = Backlog(redis, ForwarderSettings.model_validate(values))
     assert await backlog.goes_on(waiting[9][0], 10)
-    await redis.xgroup_destroy(stream, "forwarder")  # who asks now is told that nothing follows
+    await redis.delete(stream)  # who asks now is told that nothing follows
 
     assert await backlog.goes_on(waiting[28][0], 10)
     assert not await backlog.goes_on(waiting[29][0], 10)

@@ -148,6 +148,34 @@ async def test_two_bridges_receive_the_same_and_append_each_their_own(
     assert {(row["metric"], row["value"]) for row in found} == set(rates.items())
 
 
+async def test_what_is_of_shards_is_added_up_and_what_two_say_of_one_shard_is_not(
+    postgres: Database, grafana: Grafana, seen: Range
+) -> None:
+    def by_shard(**values: float) -> list[dict[str, Any]]:
+        return [{"shard": name[1:], "value": value} for name, value in values.items()]
+
+    reports: list[dict[str, Any]] = []
+    bridges = [Process("bridge", f"bridge-{number}", seen.since) for number in range(2)]
+    writers = [Process("writer", f"writer-{number}", seen.since) for number in range(2)]
+    for passed in range(5, int(MINUTES.total_seconds()) + 1, 5):
+        at, one, two, three = seen.since + timedelta(seconds=passed), passed, 20 * passed, passed
+        reports.append(bridges[0].report(at, received=by_shard(_0=one, _1=two)))
+        reports.append(bridges[1].report(at, received=by_shard(_1=two, _2=three)))
+        for writer, behind in zip(writers, ({"_0": 5, "_1": 7}, {"_1": 8, "_2": 1}), strict=True):
+            lag = {"lag_entries": by_shard(**behind), "lag_seconds": by_shard(**behind)}
+            reports.append(writer.report(at, **lag))
+    await store(postgres.dsn("vector"), reports)
+
+    for place, right in (
+        ("pipeline: 1 Messages received", 22),
+        ("pipeline: 43 Lag in entries", 5 + 8 + 1),
+        ("pipeline: 42 Lag in seconds", 8),
+    ):
+        [query] = [query for query in queries() if query.place == place]
+        _, found = await ask(grafana, query, seen, {})
+        assert {row["value"] for row in found} == {right}, place
+
+
 async def test_long_steps_come_from_candles_and_say_the_same(
     postgres: Database, grafana: Grafana, seen: Range
 ) -> None:

@@ -31,7 +31,7 @@ def line_up() -> LineUp:
 def test_who_subscribes_learns_the_position_or_that_nobody_knows_it(
     line_up: LineUp, answer: bytes, position: int, refused: str | None
 ) -> None:
-    connection = ChannelConnection(line_up, CONTROL)
+    connection = ChannelConnection(line_up, CONTROL, None)
     connection.data_received(answer)
     assert (connection.position, connection.refused) == (position, refused)
 

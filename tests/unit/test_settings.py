@@ -160,6 +160,7 @@ def test_a_value_that_cannot_work_is_named(
         (BridgeSettings, "BRIDGE_LEASE", "0"),
         (WriterSettings, "POSTGRES_DSN", "postgresql://h/d?sslmode=banana"),
         (ForwarderSettings, "CENTRIFUGO_API_KEY", "two\nlines"),
+        (ForwarderSettings, "CENTRIFUGO_API_URL", "http://h:9000/api, h2:9000/api"),
     ],
 )
 def test_a_value_that_a_service_cannot_work_with_is_named(
@@ -173,6 +174,12 @@ def test_a_value_that_a_service_cannot_work_with_is_named(
     with pytest.raises(ValidationError) as caught:
         service()
     assert [error["loc"][0] for error in caught.value.errors()] == [name.lower()]
+
+
+def test_centrifugo_may_have_several_addresses(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("CENTRIFUGO_API_KEY", "a key")
+    environment.setenv("CENTRIFUGO_API_URL", "http://h:9000/api, https://[::1]/api/")
+    assert ForwarderSettings().centrifugo_api_url == ("http://h:9000/api", "https://[::1]/api")
 
 
 def test_helper_keys_share_the_hash_tag_of_the_stream() -> None:
