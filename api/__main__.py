@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import uvicorn
 
 from api.app import create_app
-from api.database import open_database
 from api.metrics import RequestMetrics
 from api.neighbours import Neighbours
+from api.replica import open_databases
 from api.requests import EachRequest
 from api.settings import ApiSettings
 from pipeline.connections import connect
@@ -29,8 +29,8 @@ class Server(uvicorn.Server):
 
 
 async def main(settings: ApiSettings, stop: asyncio.Event) -> None:
-    async with open_database(settings) as database, connect(settings) as redis:
-        app = RequestMetrics(create_app(Neighbours(database, redis, settings)))
+    async with open_databases(settings) as databases, connect(settings) as redis:
+        app = RequestMetrics(create_app(Neighbours(databases, redis, settings)))
         config = uvicorn.Config(
             EachRequest(app),
             host=settings.api_host,
@@ -49,6 +49,7 @@ async def main(settings: ApiSettings, stop: asyncio.Event) -> None:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(server.serve([listener]))
                 tasks.create_task(report_progress(app.read, stop))
+                tasks.create_task(databases.keep_watch(stop))
                 await stop.wait()
                 server.should_exit = True
         emit_progress(app.read())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from api.candles import candles
-from api.database import Database, Row
+from api.database import Connection, Database, Row
 from api.formats import Digits, Format, as_csv, as_json
 from api.parameters import CandleQuery
 from api.queries import close_range
@@ -18,19 +18,24 @@ from api.ranges import (
     rfc3339,
     write_cursor,
 )
+from api.replica import Databases
 
 PRICES = ("open", "high", "low", "close", "average")
 
 
 async def candle_answer(
-    database: Database, stock_name: str, asked: AskedRange, query: CandleQuery, form: Format
+    databases: Databases, stock_name: str, asked: AskedRange, query: CandleQuery, form: Format
 ) -> bytes:
     """Raises UnknownStock, InvalidParameters."""
     after = _place(query.cursor) if query.cursor else None
-    async with database.for_range() as connection:
+
+    async def question(connection: Connection) -> tuple[TimeRange, list[Row], datetime | None]:
         part = await close_range(connection, stock_name, asked)
         rest = TimeRange(max(after, part.start or after), part.end) if after else part
-        rows, following = await candles(connection, stock_name, rest, query.interval, query.limit)
+        found = await candles(connection, stock_name, rest, query.interval, query.limit)
+        return part, *found
+
+    part, rows, following = await databases.reading(asked).ask(question, Database.for_range)
     shown = [dict(_fields(row)) for row in rows]
     match form:
         case Format.CSV:

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
@@ -14,8 +15,6 @@ from pipeline.outage import Outage
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
-# Two admissions, a connection and a sign of life: all that an answer may wait for is below 5 s.
-ADMISSION = 0.9
 ANSWER = 1.5
 CLOSE_LIMIT = 1.0
 
@@ -33,6 +32,7 @@ PLANNER = {
 _AWAY = (
     OSError,  # TimeoutError is one
     asyncpg.InterfaceError,  # asyncpg's word for a connection that has closed
+    asyncpg.InternalClientError,  # and for one that was lost between two steps
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -46,6 +46,26 @@ Row: TypeAlias = "asyncpg.Record"
 Connection: TypeAlias = "PoolConnectionProxy[Row]"
 
 
+@dataclass(frozen=True)
+class Server:
+    """One PostgreSQL, and the seconds that a question waits for its turn and for a sign of life."""
+
+    name: str
+    dsn: str
+    admission: float
+    answer: float
+
+
+def primary_server(settings: ApiSettings) -> Server:
+    """Two admissions, a connection and a sign of life: what an answer waits for is below 5 s."""
+    return Server("postgres", str(settings.postgres_dsn), 0.9, ANSWER)
+
+
+def replica_server(settings: ApiSettings) -> Server:
+    """Given up sooner, since the primary is asked instead."""
+    return Server("replica", str(settings.postgres_read_dsn), 0.2, 1.0)
+
+
 class Busy(Exception):
     """The database is asked as much at once as it may be."""
 
@@ -57,61 +77,87 @@ class SlowQuery(Exception):
 class Database:
     """Lends connections; whoever gets one knows that the server has just answered on it."""
 
-    def __init__(self, pool: "asyncpg.Pool[Row]", reset: "_Reset", settings: ApiSettings) -> None:
+    def __init__(
+        self, server: Server, pool: "asyncpg.Pool[Row]", reset: "_Reset", settings: ApiSettings
+    ) -> None:
+        self.server = server
         self._pool = pool
         self._reset = reset
-        self._watch = Watch("postgres")
+        self._begin = _transaction(settings) if settings.postgres_pooled else None
+        self._watch = Watch(server.name)
         half = settings.api_pool_size // 2
         self._all = asyncio.Semaphore(settings.api_pool_size)
         self._pieces = asyncio.Semaphore(half)
         self._ranges = asyncio.Semaphore(half)
 
     @asynccontextmanager
-    async def connection(self, patience: float = ADMISSION) -> AsyncIterator[Connection]:
+    async def connection(self, patience: float | None = None) -> AsyncIterator[Connection]:
         """For questions of a moment: whatever the others do, connections are left for these."""
-        async with _admission(self._all, patience):
-            with self._watch.noticing(), _absence():
-                async with self._pool.acquire(timeout=ANSWER) as connection:
+        async with _admission(self._all, patience or self.server.admission):
+            with self._watch.noticing(), _absence(self.server.name):
+                async with self._pool.acquire(timeout=self.server.answer) as connection:
                     with _given_up_on_silence(connection), self._reset.noting(connection):
                         # A server that hangs is found out here, not after the statement timeout.
-                        await connection.execute("SELECT 1", timeout=ANSWER)
-                        yield connection
+                        first = self._begin or "SELECT 1"
+                        await connection.execute(first, timeout=self.server.answer)
+                        try:
+                            yield connection
+                        finally:
+                            if self._begin and not connection.is_closed():
+                                await connection.execute("COMMIT", timeout=self.server.answer)
 
-    def for_piece(self, patience: float = ADMISSION) -> AbstractAsyncContextManager[Connection]:
+    def for_piece(self, patience: float | None = None) -> AbstractAsyncContextManager[Connection]:
         """For a piece of a long answer: quick, but there may be many and of many answers."""
         return self._of_half(self._pieces, patience)
 
     def for_range(self) -> AbstractAsyncContextManager[Connection]:
         """For a question that takes the longer, the more it is about."""
-        return self._of_half(self._ranges, ADMISSION)
+        return self._of_half(self._ranges, None)
 
     @asynccontextmanager
-    async def _of_half(self, half: asyncio.Semaphore, patience: float) -> AsyncIterator[Connection]:
-        async with _admission(half, patience), self.connection(patience) as connection:
+    async def _of_half(
+        self, half: asyncio.Semaphore, patience: float | None
+    ) -> AsyncIterator[Connection]:
+        limit = patience or self.server.admission
+        async with _admission(half, limit), self.connection(limit) as connection:
             yield connection
 
 
 @asynccontextmanager
-async def open_database(settings: ApiSettings) -> AsyncIterator[Database]:
+async def open_database(settings: ApiSettings, server: Server) -> AsyncIterator[Database]:
     """Needs no PostgreSQL: connections are made when they are asked for."""
     reset = _Reset()
     limit = settings.api_statement_timeout.total_seconds()
+    # A pooler passes on no settings, and keeps no statement for the next transaction.
+    pooled: dict[str, Any] = {"statement_cache_size": 0}
+    own: dict[str, Any] = {"server_settings": _session(settings)}
     pool = await asyncpg.create_pool(
-        str(settings.postgres_dsn),
+        server.dsn,
         min_size=0,
         max_size=settings.api_pool_size,
-        timeout=ANSWER,
+        timeout=server.answer,
         command_timeout=limit + ANSWER,  # a server that no longer keeps its own limit
         reset=reset,
-        server_settings=PLANNER | {"statement_timeout": f"{limit * 1000:.0f}"},
+        **(pooled if settings.postgres_pooled else own),
     )
     try:
-        yield Database(pool, reset, settings)
+        yield Database(server, pool, reset, settings)
     finally:
         try:
             await asyncio.wait_for(pool.close(), CLOSE_LIMIT)
         except TimeoutError:
             pool.terminate()
+
+
+def _session(settings: ApiSettings) -> dict[str, str]:
+    limit = settings.api_statement_timeout.total_seconds()
+    return PLANNER | {"statement_timeout": f"{limit * 1000:.0f}"}
+
+
+def _transaction(settings: ApiSettings) -> str:
+    """One round trip, as the sign of life that it is instead of."""
+    local = (f"SET LOCAL {name} = '{value}'" for name, value in _session(settings).items())
+    return "; ".join(("BEGIN READ ONLY", *local))
 
 
 class _Reset:
@@ -157,14 +203,14 @@ def _given_up_on_silence(connection: Connection) -> Iterator[None]:
     """Else the pool would wait for the silent server as well."""
     try:
         yield
-    except TimeoutError:
+    except (TimeoutError, asyncpg.InternalClientError):
         with suppress(asyncpg.InterfaceError):  # asyncpg has given it up already
             connection.terminate()
         raise
 
 
 @contextmanager
-def _absence() -> Iterator[None]:
+def _absence(name: str) -> Iterator[None]:
     """Tell what can be mended from what can't; anything else stays a bug."""
     try:
         yield
@@ -173,4 +219,4 @@ def _absence() -> Iterator[None]:
     except asyncpg.DataError:
         raise
     except _AWAY as error:
-        raise Outage("postgres", str(error) or "no answer") from error
+        raise Outage(name, str(error) or "no answer") from error

@@ -17,6 +17,7 @@ from api.formats import Format
 from api.freshness import caching, etag
 from api.queries import Page, close_range, next_day, page, skip
 from api.ranges import AskedRange, Position, TimeRange, described, write_cursor
+from api.replica import Databases, Lend, Reading
 from api.requests import wants_body
 from pipeline.outage import Outage
 
@@ -47,6 +48,7 @@ class Wanted:
 class Opened:
     """An answer that can be given: the range as it was used, and its first rows."""
 
+    reading: Reading
     part: TimeRange
     until: Position
     first: Page
@@ -61,13 +63,12 @@ class PriceExport(Response):
     missed.
     """
 
-    def __init__(self, database: Database, wanted: Wanted, opened: Opened) -> None:
+    def __init__(self, wanted: Wanted, opened: Opened) -> None:
         self.status_code = 200
         self.background = None
         self.media_type = wanted.form.media_type
         headers = {"Cache-Control": caching(wanted.asked, datetime.now(UTC)), "Vary": "Accept"}
         self.init_headers(headers | ({"ETag": opened.tag} if opened.tag else {}))
-        self._database = database
         self._wanted = wanted
         self._opened = opened
 
@@ -123,19 +124,24 @@ class PriceExport(Response):
     async def _page(self, last: Position, limit: int) -> Page:
         if not limit:
             return Page(b"", 0, None)
-        async with self._database.for_piece(PATIENCE) as connection:
+
+        async def question(connection: Connection) -> Page:
             return await next_page(connection, self._wanted, (last, self._opened.until), limit)
+
+        return await self._opened.reading.ask(question, _next_turn)
 
     async def _is_followed(self, last: Position) -> bool:
         return bool((await self._page(last, 1)).rows)
 
 
-async def open_export(database: Database, wanted: Wanted, *, whole: bool = True) -> Opened:
+async def open_export(databases: Databases, wanted: Wanted, *, whole: bool = True) -> Opened:
     """Reads the first rows, so what fails is answered properly; raises UnknownStock.
 
     Without `whole`, for a HEAD, it is one row.
     """
-    async with _first_turn(database, wanted) as connection:
+    reading = databases.reading(wanted.asked)
+
+    async def question(connection: Connection) -> Opened:
         part = await close_range(connection, wanted.stock_name, wanted.asked)
         begin, until = part.bounds
         if wanted.backwards:
@@ -151,7 +157,10 @@ async def open_export(database: Database, wanted: Wanted, *, whole: bool = True)
         if whole and first.last:
             limit = min(wanted.limit, CHUNK)
             first = await next_page(connection, wanted, (begin, until), limit)
-    return Opened(part, until, first, tag)
+        return Opened(reading, part, until, first, tag)
+
+    first_turn: Lend = Database.connection if wanted.limit <= CHUNK else Database.for_piece
+    return await reading.ask(question, first_turn)
 
 
 async def next_page(
@@ -176,8 +185,8 @@ async def next_page(
     return Page(b"", 0, None)
 
 
-def _first_turn(database: Database, wanted: Wanted) -> AbstractAsyncContextManager[Connection]:
-    return database.connection() if wanted.limit <= CHUNK else database.for_piece()
+def _next_turn(database: Database) -> AbstractAsyncContextManager[Connection]:
+    return database.for_piece(PATIENCE)
 
 
 async def _write(send: Send, piece: bytes) -> None:

@@ -16,11 +16,18 @@ def etag(*parts: object) -> str:
     return f'"{blake2b(repr(parts).encode(), digest_size=12).hexdigest()}"'
 
 
+def settled_at(asked: AskedRange, now: datetime) -> datetime | None:
+    """Since when no tick of the range is awaited any more; None: some may still come."""
+    if asked.end is None or asked.end >= now - SETTLED:
+        return None
+    return asked.end + SETTLED
+
+
 def caching(asked: AskedRange, now: datetime) -> str:
     """Cache-Control of an answer about a range; one until now is out of date at once."""
     if asked.end is None or asked.end > now:
         return "no-store"
-    return f"public, max-age={KEPT}" if asked.end < now - SETTLED else "public, no-cache"
+    return f"public, max-age={KEPT}" if settled_at(asked, now) else "public, no-cache"
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:

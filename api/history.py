@@ -12,11 +12,11 @@ from starlette.responses import Response
 from api import candles as candle_queries
 from api import queries, shapes
 from api.candle_answer import candle_answer
-from api.database import Database
+from api.database import Connection, Database
 from api.export import PriceExport, Wanted, open_export
 from api.formats import LINES, Digits, as_json, chosen
 from api.freshness import caching, etag, matches
-from api.neighbours import database
+from api.neighbours import databases
 from api.parameters import (
     NO_PARAMETERS,
     CandleQuery,
@@ -28,7 +28,8 @@ from api.parameters import (
     RangeQuery,
 )
 from api.problems import documented
-from api.ranges import AskedRange, described, parse_range, read_place
+from api.ranges import AskedRange, TimeRange, described, parse_range, read_place
+from api.replica import Databases
 from api.requests import wants_body
 
 router = APIRouter(
@@ -38,7 +39,7 @@ router = APIRouter(
 )
 
 StockName = Annotated[str, Path(description="as published, case-sensitive", examples=["TSLA"])]
-Data = Annotated[Database, Depends(database)]
+Data = Annotated[Databases, Depends(databases)]
 
 _TABLES = {
     "text/csv": {"schema": {"type": "string"}},
@@ -98,7 +99,7 @@ async def prices(
         limit=query.limit or Wanted.limit,
     )
     opened = await open_export(data, wanted, whole=wants_body(request.scope))
-    return _fresh(request, asked, PriceExport(data, wanted, opened), opened.tag)
+    return _fresh(request, asked, PriceExport(wanted, opened), opened.tag)
 
 
 @router.get(
@@ -114,9 +115,12 @@ async def average(
     Of days whose prices are no longer kept it counts whole minutes.
     """
     asked = parse_range(query.start_time, query.end_time)
-    async with data.for_range() as connection:
+
+    async def question(connection: Connection) -> tuple[TimeRange, str | None, int]:
         part = await queries.close_range(connection, stock_name, asked)
-        value, count = await candle_queries.average(connection, stock_name, part)
+        return part, *await candle_queries.average(connection, stock_name, part)
+
+    part, value, count = await data.reading(asked).ask(question, Database.for_range)
     exact = value and Digits(value)
     body = as_json({**described(stock_name, part), "average": exact, "count": count})
     return _fresh(request, asked, _json(body), _tag(asked, body))
@@ -146,7 +150,7 @@ async def candles(
 )
 async def stocks(data: Data) -> Response:
     """By name."""
-    async with data.connection() as connection:
+    async with data.primary.connection() as connection:
         return _json(b'{"stocks":[%b]}' % await queries.stocks(connection))
 
 
@@ -158,7 +162,7 @@ async def stocks(data: Data) -> Response:
 )
 async def latest(stock_name: StockName, data: Data) -> Response:
     """One entry of /api/stocks."""
-    async with data.connection() as connection:
+    async with data.primary.connection() as connection:
         return _json(await queries.latest(connection, stock_name))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from redis.asyncio import Redis
 from starlette.requests import Request
 
-from api.database import Database
+from api.replica import Databases
 from api.settings import ApiSettings
 from api.watch import Watch
 
@@ -14,7 +14,7 @@ from api.watch import Watch
 class Neighbours:
     """Redis and PostgreSQL, either of which may be away."""
 
-    database: Database
+    databases: Databases
     redis: Redis
     settings: ApiSettings
     redis_watch: Watch = field(default_factory=lambda: Watch("redis"))
@@ -26,6 +26,6 @@ async def neighbours(request: Request) -> Neighbours:
     return found
 
 
-async def database(request: Request) -> Database:
+async def databases(request: Request) -> Databases:
     """For Depends."""
-    return (await neighbours(request)).database
+    return (await neighbours(request)).databases

@@ -55,14 +55,18 @@ _DOCS = """<!doctype html>
 """
 
 
-@router.get("/status", summary="Where the stream, its readers and the table are")
+@router.get(
+    "/status",
+    summary="Where the stream, its readers and the table are",
+    response_model_exclude_unset=True,  # without a replica there is nothing to say of one
+)
 async def status(around: Around) -> shapes.Status:
     """Always 200: what can't be known now is null, and `redis` or `postgres` says why."""
     (redis, told), (postgres, last_row) = await asyncio.gather(
         _of_redis(around, lambda client: read_status(client, around.settings)),
         _of_postgres(around, queries.last_row),
     )
-    return shapes.Status(
+    answer = shapes.Status(
         redis=redis,
         postgres=postgres,
         groups=told.groups if told else None,
@@ -72,6 +76,10 @@ async def status(around: Around) -> shapes.Status:
         dead_letters=told.dead_letters if told else None,
         overrun=told.overrun if told else None,
     )
+    if replica := around.databases.replica:
+        lag = None if replica.state == "away" else round(replica.lag, 3)
+        answer.replica = shapes.Replica(state=replica.state, lag_seconds=lag)
+    return answer
 
 
 @router.get("/health", summary="Is the process alive?")
@@ -115,7 +123,7 @@ async def _of_postgres(
     around: Neighbours, ask: Callable[[Connection], Awaitable[T]]
 ) -> tuple[shapes.Neighbour, T | None]:
     try:
-        async with around.database.connection() as connection:
+        async with around.databases.primary.connection() as connection:
             try:
                 return "ok", await ask(connection)
             except TimeoutError:  # to this question only: the server has just answered another

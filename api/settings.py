@@ -4,12 +4,20 @@ from datetime import timedelta
 
 from pydantic import Field, PositiveInt
 
+from pipeline.addresses import PostgresUrl
 from pipeline.settings import Names, PostgresSettings, Seconds, Settings
 
 
 class ApiSettings(Settings, PostgresSettings):
     """PostgreSQL has the history; Redis is asked for the status only."""
 
+    postgres_read_dsn: PostgresUrl | None = Field(
+        None, description="its streaming replica, for answers that it has all the rows of"
+    )
+    postgres_pooled: bool = Field(
+        default=False,
+        description="1: PgBouncer in transaction mode is between; settings go with each question",
+    )
     stream_groups: Names = Field(
         ("forwarder", "writer"), description="consumer groups that the status tells about"
     )

@@ -119,6 +119,15 @@ class Gaps(BaseModel):
     last: Gap | None
 
 
+class Replica(BaseModel):
+    state: Literal["ok", "behind", "away"] = Field(
+        description="behind: for more than 5 s, and only asked about days that are over"
+    )
+    lag_seconds: float | None = Field(
+        description="for how long it has lacked what the primary had; null: it is away"
+    )
+
+
 class Status(BaseModel):
     redis: Neighbour = Field(description="if not ok, all below but last_row is null")
     postgres: Neighbour = Field(description="if not ok, last_row is null")
@@ -134,6 +143,7 @@ class Status(BaseModel):
         description="entries that the stream's cap removed though the group needed them",
         examples=[{"forwarder": 0, "writer": 0}],
     )
+    replica: Replica | None = Field(None, description="there only if the api has a replica")
 
 
 class Alive(BaseModel):

@@ -48,6 +48,8 @@ Event = Literal[
     "migrate.applied",  # a step of the schema that this database did not have
     "partitions.kept",  # days were made or dropped
     "partitions.failed",  # some could not be: the next hour's call tries again
+    "replica.behind",  # the api's replica lacks what the primary has had for seconds
+    "replica.caught_up",
     "writer.redelivered",  # the table had part of the batch already
     "forwarder.conflated",  # too far behind: only the newest tick of each stock was sent
 ]

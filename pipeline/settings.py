@@ -88,6 +88,7 @@ class Environment(BaseSettings):
         for address, password in (
             ("redis_url", "redis_password"),
             ("postgres_dsn", "postgres_password"),
+            ("postgres_read_dsn", "postgres_password"),
         ):
             if found.get(address) and found.get(password):
                 found[address] = with_password(str(found[address]), found[password])

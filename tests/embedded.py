@@ -6,10 +6,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from local.instance import Instance
+from local.postgres import program
 from local.servers import command, initialise_postgres, prepare, unprivileged
 from tests.processes import alive, descendants, signal_tree
 from tests.servers import (
@@ -41,13 +44,14 @@ class ServerProcess:
         instance: Instance,
         answers: Callable[[], bool],
         *options: str,
+        by: Sequence[str] = (),
         **variables: str,
     ) -> None:
-        """`variables` win over the instance's."""
+        """`by`: what starts it; `variables` win over the instance's."""
         self._name = name
         self._instance = instance
         self._answers = answers
-        self._command = [*unprivileged(), *command(name, instance), *options]
+        self._command = [*unprivileged(), *by, *command(name, instance), *options]
         self._variables = variables
         self._log = instance.data / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -137,6 +141,33 @@ class Embedded:
         server = PostgresServer(process, owner_dsn, role_passwords(environment))
         migrate(server)
         return server
+
+    def replica(self, primary: PostgresServer) -> PostgresServer:
+        """A streaming replica of a server of ours, made by the script that Compose uses."""
+        instance = self._instance()
+        url = urlsplit(primary.owner_dsn)
+        programs = Path(program(instance, "postgres")).parent
+        followed = {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PGDATA": str(instance.data / "postgres"),
+            "PGHOST": LOOPBACK,
+            "PGPORT": str(url.port),
+            "PGUSER": str(url.username),
+            "PGPASSWORD": str(url.password),
+            "PGDATABASE": url.path.removeprefix("/"),
+        }
+        instance = replace(instance, variables={**instance.variables, **followed})
+        port = instance.postgres_port
+        process = ServerProcess(
+            "postgres",
+            instance,
+            lambda: postgres_answers(port, followed["PGUSER"], followed["PGDATABASE"]),
+            *("-c", "fsync=off"),
+            by=["sh", str(ROOT / "config" / "postgres" / "replica.sh")],
+        )
+        process.start()
+        own = url._replace(netloc=url.netloc.replace(f":{url.port}", f":{port}"))
+        return PostgresServer(process, own.geturl(), primary.passwords)
 
     def centrifugo(self) -> CentrifugoServer:
         instance = self._instance()

@@ -18,6 +18,9 @@ from writer.rows import COLUMNS, Row, row_of, take_rows
 TABLE = "stock_prices"
 CONNECT_TIMEOUT = 5.0
 COMMAND_TIMEOUT = 12.0  # a batch takes a second or two; what answers no more is to be noticed
+# A statement that has a name stays with the server's session, and behind PgBouncer in transaction
+# mode the next transaction may be in another one. Without, a flush parses one short query more.
+UNNAMED = 0
 ROW_FAULTS = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
 AWAY = (
     OSError,
@@ -124,7 +127,10 @@ class TickStore:
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(
-                self._dsn, timeout=CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT
+                self._dsn,
+                timeout=CONNECT_TIMEOUT,
+                command_timeout=COMMAND_TIMEOUT,
+                statement_cache_size=UNNAMED,
             )
             await take_rows(self._connection)
         return self._connection

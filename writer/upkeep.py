@@ -7,7 +7,7 @@ import asyncpg
 from pipeline.events import emit
 from pipeline.outage import pause
 from pipeline.partitions import keep_partitions
-from writer.store import AWAY, CONNECT_TIMEOUT, reason
+from writer.store import AWAY, CONNECT_TIMEOUT, UNNAMED, reason
 
 HOUR = 3600.0  # days are made three ahead, so many calls may fail
 MINUTE = 60.0
@@ -25,7 +25,7 @@ async def keep_partitions_hourly(dsn: str, stop: asyncio.Event, every: float = H
 
 
 async def _keep_partitions(dsn: str) -> bool:
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT, statement_cache_size=UNNAMED)
     try:
         return await keep_partitions(connection)
     finally:

@@ -4,7 +4,7 @@ import asyncio
 from itertools import count
 
 from api.database import Database as ApiDatabase
-from api.database import open_database
+from api.database import open_database, primary_server
 from api.settings import ApiSettings
 from tests.conftest import Database
 from tests.waiting import wait_until
@@ -27,7 +27,7 @@ async def test_a_question_cancelled_at_any_moment_keeps_no_lock(postgres: Databa
     async def nothing_is_held() -> bool:
         return not await postgres.connection.fetchval(HELD)
 
-    async with open_database(settings) as database:
+    async with open_database(settings, primary_server(settings)) as database:
         await ask(database)
         for turns in range(LATEST_CUT):
             for _ in range(3):

@@ -1,0 +1,20 @@
+#!/bin/sh
+# replica.sh POSTGRES ARGUMENT...: a streaming replica: copies the primary once, then follows it.
+#
+# PGHOST, PGUSER, PGPASSWORD (or the secret postgres_password) and PGDATABASE name the primary; the user must be allowed to
+# replicate. PGDATA is where the copy goes. A slot keeps the primary's log for the replica, up to its max_slot_wal_keep_size;
+# a replica that was away for longer can't follow any more, and says so: remove its data, and it copies anew.
+set -eu
+slot=replica
+if [ -r /run/secrets/postgres_password ]; then PGPASSWORD=$(cat /run/secrets/postgres_password); export PGPASSWORD; fi
+
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  rm -rf "$PGDATA.new"
+  mkdir -p "$(dirname "$PGDATA")"
+  psql -v ON_ERROR_STOP=1 -Atqc "SELECT pg_create_physical_replication_slot('$slot')
+    WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '$slot')" >/dev/null
+  pg_basebackup --pgdata "$PGDATA.new" --write-recovery-conf --slot "$slot" --wal-method stream --checkpoint fast
+  mv "$PGDATA.new" "$PGDATA"   # what is cut off leaves nothing half made
+fi
+# Rows that somebody reads here aren't cleaned away there; and half a minute behind is too long for whoever asks for today.
+exec "$@" -c hot_standby_feedback=on -c max_standby_streaming_delay=5s
