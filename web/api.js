@@ -5,6 +5,9 @@ const TIMEOUT_MS = 20_000;
 export const SAME_CLOCK_MS = 2000; // the Date header has whole seconds only
 let skew = 0;
 
+/** What is to be shown of whatever was thrown. @param {unknown} error */
+export const wordsOf = (error) => (error instanceof Error ? error.message : String(error));
+
 /** The server's time: ages must not depend on how wrong the viewer's clock is. */
 export const serverNow = () => Date.now() + skew;
 

@@ -1,6 +1,6 @@
 // The page: wires the board, its table, the live feed, the strip on top and the history form together.
 
-import { serverNow } from "./api.js";
+import { serverNow, wordsOf } from "./api.js";
 import { setText } from "./cells.js";
 import { LiveChart } from "./chart.js";
 import { lastTick, next, opened, view } from "./connection.js";
@@ -125,8 +125,7 @@ async function go(step) {
   try {
     await step();
   } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    happened({ type: "failed", at: serverNow(), problem });
+    happened({ type: "failed", at: serverNow(), problem: wordsOf(error) });
   }
 }
 

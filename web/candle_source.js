@@ -1,21 +1,22 @@
-// What a chart asks the api for: all of its candles once, and the minutes that have just ended once more.
+// What a chart asks the api for: all of its candles once, then what the writer still held, and each minute that ends.
 
-import { MOST_CANDLES, getJson } from "./api.js";
+import { MOST_CANDLES, getJson, serverNow } from "./api.js";
 import { WIDTHS, down } from "./candles.js";
+import { pause } from "./pause.js";
 import { MINUTE } from "./range.js";
+import { FLUSH } from "./rhythm.js";
 
 /** @typedef {import("./candles.js").Candles} Candles */
 /** @typedef {import("./candles.js").Row} Row */
 /** @typedef {{isStored(stock: string): boolean, mergeSnapshot(snapshot: unknown): void}} Snapshots */
 
 const SHOWN = 1000; // candles
-const BEHIND = 10_000; // ms: a flush (5 s), its COPY, and a clock known to a second only
+const BEHIND = 2 * FLUSH; // ms: a flush, its COPY, and a clock known to a second only
+const SETTLED_AFTER = FLUSH + 3000; // ms: then what came before is stored
+const SPREAD = 5000; // ms: not every page asks at the same moment
 const AGAIN = 5 * MINUTE; // so long a writer may be late and is still believed
 const TICKS = 20_000; // of one answer
 const ANSWERS = 5;
-
-/** A second at which the minute before is stored, for the api to be asked again. */
-export const SETTLED_AFTER = 8000;
 
 /** Throws an Error that says so if the api has nothing of it yet, as of a stock that is new in the feed: its candles
  * are no question then, for an answer 404 would stand in the browser's console.
@@ -43,25 +44,46 @@ export async function load(candles, stock, now, signal) {
   return over;
 }
 
-/** Asks again for minutes that have ended, and says until when they have, and whether any has changed.
- * @param {Candles} candles @param {string} stock @param {number} until what the last call said
- * @param {number} now @param {AbortSignal} signal */
-export async function settle(candles, stock, until, now, signal) {
-  const over = down(now - SETTLED_AFTER, MINUTE);
-  const from = Math.max(candles.from, until - AGAIN);
-  const changed = candles.settle(await rows(stock, "1m", from, over, signal));
-  return { until: over, changed };
+/** Until the signal: brings what is stored later than the chart was loaded.
+ * @param {Candles} candles @param {string} stock
+ * @param {{at: number, until: number}} loaded when that was, and what load() said
+ * @param {() => void} changed called when the candles are others @param {AbortSignal} signal */
+export function keepWhole(candles, stock, { at, until }, changed, signal) {
+  fillIn(candles, stock, at, changed, signal);
+  settleMinutes(candles, stock, until, changed, signal);
 }
 
-/**
- * Ticks that were in the writer's hands when the chart was loaded: not stored yet, and no news to the feed.
- * @param {Candles} candles
- * @param {string} stock
- * @param {number} loaded when that was
- * @param {AbortSignal} signal
- */
-export async function fillIn(candles, stock, loaded, signal) {
-  for (const tick of await ticksSince(stock, loaded - BEHIND, signal)) candles.addTick(tick);
+/** Ticks that were in the writer's hands when the chart was loaded: not stored yet, and no news to the feed.
+ * @param {Candles} candles @param {string} stock @param {number} loaded when that was
+ * @param {() => void} changed @param {AbortSignal} signal */
+async function fillIn(candles, stock, loaded, changed, signal) {
+  await pause(SETTLED_AFTER, signal);
+  if (signal.aborted) return;
+  try {
+    for (const tick of await ticksSince(stock, loaded - BEHIND, signal)) candles.addTick(tick);
+    changed();
+  } catch {
+    // The end of the minute brings it.
+  }
+}
+
+/** A little after each minute the api knows all of it.
+ * @param {Candles} candles @param {string} stock @param {number} until
+ * @param {() => void} changed @param {AbortSignal} signal */
+async function settleMinutes(candles, stock, until, changed, signal) {
+  const after = SETTLED_AFTER + Math.random() * SPREAD;
+  while (!signal.aborted) {
+    const now = serverNow();
+    await pause(down(now - after, MINUTE) + MINUTE + after - now, signal);
+    try {
+      const over = down(serverNow() - SETTLED_AFTER, MINUTE);
+      const from = Math.max(candles.from, until - AGAIN);
+      if (candles.settle(await rows(stock, "1m", from, over, signal))) changed();
+      until = over;
+    } catch {
+      // Asked again in a minute, for what was missed meanwhile too; that the api is away, others say.
+    }
+  }
 }
 
 /** @param {number} width @param {string} stock @param {number} from @param {AbortSignal} signal */

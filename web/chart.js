@@ -1,9 +1,9 @@
 // The chart of one stock: its candles from the api, then live on the same chart.
 
 import { changed, readCharted } from "./address.js";
-import { serverNow } from "./api.js";
-import { checkStored, fillIn, load, settle, SETTLED_AFTER } from "./candle_source.js";
-import { Candles, WIDTHS, down } from "./candles.js";
+import { serverNow, wordsOf } from "./api.js";
+import { checkStored, keepWhole, load } from "./candle_source.js";
+import { Candles, WIDTHS } from "./candles.js";
 import { setText } from "./cells.js";
 import { ChartText } from "./chart_text.js";
 import { onChoice, press } from "./choices.js";
@@ -20,7 +20,6 @@ import { MINUTE } from "./range.js";
 const LONGEST_PAUSE = 30_000; // ms
 const FIRST_PRICE = 2000; // ms: the live prices come first
 const DRAWN_EVERY = 400; // ms
-const SPREAD = 5000; // ms: not every page asks at the same moment
 const RESTED = 1000; // ms between two texts about what is in sight
 
 export class LiveChart {
@@ -135,54 +134,20 @@ export class LiveChart {
     for (let wait = 1000; ; wait = Math.min(2 * wait, LONGEST_PAUSE)) {
       try {
         await checkStored(this.#board, stock, signal);
-        const now = serverNow();
-        const until = await load(next, stock, now, signal);
+        const at = serverNow();
+        const until = await load(next, stock, at, signal);
         if (signal.aborted) return;
         const first = this.#candles.from === -Infinity;
         [this.#candles, this.#next] = [next, null];
         this.#text.message(this.#candles.all().length ? "" : "There is no price yet.");
         this.#draw(null);
         if (first) this.#plot?.reset();
-        this.#fillIn(stock, now, signal);
-        return this.#keepSettled(stock, until, signal);
+        return keepWhole(next, stock, { at, until }, () => this.#draw(null), signal);
       } catch (error) {
         if (signal.aborted) return;
-        this.#text.message(`The past can't be shown yet: ${/** @type {Error} */ (error).message}`);
+        this.#text.message(`The past can't be shown yet: ${wordsOf(error)}`);
       }
       await pause(wait, signal);
-    }
-  }
-
-  /**
-   * @param {string} stock
-   * @param {number} loaded
-   * @param {AbortSignal} signal
-   */
-  async #fillIn(stock, loaded, signal) {
-    await pause(SETTLED_AFTER, signal);
-    if (signal.aborted) return;
-    try {
-      await fillIn(this.#candles, stock, loaded, signal);
-      this.#draw(null);
-    } catch {
-      // The end of the minute brings it.
-    }
-  }
-
-  /** A little after each minute the api knows all of it. @param {string} stock @param {number} until
-   * @param {AbortSignal} signal */
-  async #keepSettled(stock, until, signal) {
-    const after = SETTLED_AFTER + Math.random() * SPREAD;
-    while (!signal.aborted) {
-      const now = serverNow();
-      await pause(down(now - after, MINUTE) + MINUTE + after - now, signal);
-      try {
-        const settled = await settle(this.#candles, stock, until, serverNow(), signal);
-        until = settled.until;
-        if (settled.changed && !signal.aborted) this.#draw(null);
-      } catch {
-        // Asked again in a minute, for what was missed meanwhile too; that the api is away, others say.
-      }
     }
   }
 
@@ -206,7 +171,7 @@ export class LiveChart {
       this.#plot ??= await this.#open();
       this.#waiting = 0;
     } catch (error) {
-      this.#text.hindrance(/** @type {Error} */ (error).message);
+      this.#text.hindrance(wordsOf(error));
       this.#waiting = 0;
       this.#later(LONGEST_PAUSE);
       return;

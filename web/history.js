@@ -1,7 +1,7 @@
 // History: from the form or the page's address to the api, page by page, and its result.
 
 import { changed, readAsked } from "./address.js";
-import { getJson } from "./api.js";
+import { getJson, wordsOf } from "./api.js";
 import { Form, apiRange } from "./form.js";
 import { countText } from "./format.js";
 import { element } from "./page_elements.js";
@@ -145,7 +145,7 @@ export class History {
     } catch (error) {
       if (running.signal.aborted) return;
       showLoading(false);
-      showError(/** @type {Error} */ (error).message);
+      showError(wordsOf(error));
     }
   }
 }

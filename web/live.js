@@ -1,7 +1,8 @@
 // The live feed: a snapshot from the api, then Centrifugo's channels, merged into the board.
 
-import { getJson, serverNow } from "./api.js";
+import { getJson, serverNow, wordsOf } from "./api.js";
 import { pause } from "./pause.js";
+import { FLUSH, PING } from "./rhythm.js";
 
 /** @import { Centrifuge, Subscription } from "centrifuge" */
 /** @import { Feed, Gap } from "./connection.js" */
@@ -17,10 +18,10 @@ import { pause } from "./pause.js";
 /** @typedef {{at: number, newest: number | null}} Break */
 
 const CHANNELS = { "prices:NYSE": "NYSE", "prices:NASDAQ": "NASDAQ" };
-const BEHIND_MS = 7000; // a snapshot is a flush (5 s) behind, and a little more
+const BEHIND_MS = FLUSH + 2000; // a snapshot is a flush behind, and a little more
 const SNAPSHOT_FIRST_MS = 2000;
 const LONGEST_PAUSE_MS = 10_000;
-const SILENT_MS = 28_000; // the server says something each 25 s: a connection silent for longer may be dead
+const SILENT_MS = PING + 3000; // a connection that was silent for longer may be dead
 
 /** A WebSocket that tells of each message, pings too, of which the client says nothing. @param {() => void} heard */
 const listening = (heard) =>
@@ -200,7 +201,7 @@ export class LiveFeed {
         this.#board.mergeSnapshot(await getJson("/api/stocks"));
         break;
       } catch (error) {
-        this.#show.snapshot(error instanceof Error ? error.message : String(error));
+        this.#show.snapshot(wordsOf(error));
         await pause(wait);
       }
     }

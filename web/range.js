@@ -7,11 +7,15 @@ import { inputTime } from "./format.js";
 export const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
+/** @param {number} ms */
+const last = (ms) => (/** @type {Date} */ now) => ({ start: new Date(now.getTime() - ms), end: null });
+
 /** @type {Readonly<Record<string, (now: Date) => Range>>} */
 const QUICK = {
-  "5m": (now) => ({ start: new Date(now.getTime() - 5 * MINUTE), end: null }),
-  "15m": (now) => ({ start: new Date(now.getTime() - 15 * MINUTE), end: null }),
-  "1h": (now) => ({ start: new Date(now.getTime() - HOUR), end: null }),
+  "5m": last(5 * MINUTE),
+  "10m": last(10 * MINUTE),
+  "15m": last(15 * MINUTE),
+  "1h": last(HOUR),
   today: (now) => ({ start: midnight(now, 0), end: null }),
   yesterday: (now) => ({ start: midnight(now, -1), end: midnight(now, 0) }),
   all: () => ({ start: null, end: null }),

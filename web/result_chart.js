@@ -1,6 +1,6 @@
 // The chart of a history's result: each point where they are few, else candles that fit the range.
 
-import { MOST_CANDLES, getJson } from "./api.js";
+import { MOST_CANDLES, getJson, wordsOf } from "./api.js";
 import { down, folded, fromRow } from "./candles.js";
 import { countText } from "./format.js";
 import { element } from "./page_elements.js";
@@ -40,7 +40,7 @@ export async function showChart(page, query, count, signal) {
     words.textContent = drawing.text;
   } catch (error) {
     if (signal.aborted) return;
-    words.textContent = `The chart can't be shown: ${/** @type {Error} */ (error).message}`;
+    words.textContent = `The chart can't be shown: ${wordsOf(error)}`;
   }
 }
 

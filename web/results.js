@@ -1,11 +1,12 @@
 // The result of a question about history: table, numbers, chart, download, or why there is none.
 
-import { addressOf } from "./api.js";
+import { addressOf, serverNow } from "./api.js";
 import { pointTime } from "./axis.js";
 import { showDigits, span } from "./cells.js";
 import { countText, localTime, priceText } from "./format.js";
 import { element } from "./page_elements.js";
 import { fileName } from "./range.js";
+import { FLUSH } from "./rhythm.js";
 
 /** @typedef {{timestamp: string, exchange_name: string, price: number, id: string}} Point */
 /** @typedef {{start_time: string | null, end_time: string, prices: Point[], next_cursor: string | null}} Page */
@@ -25,7 +26,9 @@ export function showPage({ prices, next_cursor: next }, { query, first, count, a
   disable("previous-page", first === 0);
   disable("next-page", next === null);
   const found = prices.length > 0;
-  element("history-empty").replaceChildren(named(query.stock_name), " has no price in this range.");
+  const early = Date.parse(query.end_time) > serverNow() - 2 * FLUSH; // not all of it may be stored
+  const none = ` has no price in this range${early ? " yet; the newest are stored within seconds." : "."}`;
+  element("history-empty").replaceChildren(named(query.stock_name), none);
   reveal({
     "history-error": false,
     "history-summary": true,

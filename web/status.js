@@ -1,8 +1,9 @@
 // The strip on top: how far each stage is, as /api/status says it, asked every five seconds while somebody looks.
 
-import { getJson, serverNow } from "./api.js";
+import { getJson, serverNow, wordsOf } from "./api.js";
 import { setText } from "./cells.js";
 import { ageText, countText } from "./format.js";
+import { FLUSH } from "./rhythm.js";
 
 /**
  * @typedef {object} Status what of the api's answer is shown
@@ -11,13 +12,14 @@ import { ageText, countText } from "./format.js";
  * @property {{name: string, lag_entries: number | null, lag_seconds: number}[] | null} groups
  * @property {string | null} last_row
  * @property {{count: number} | null} bridge_gaps
+ * @property {Record<string, number> | null} overrun
  * @property {Record<string, number> | null} dead_letters
  */
 /** @typedef {{text: string, warn: boolean}} Cell */
 
 const EVERY_MS = 5000;
 const AT_MOST_MS = 10_000;
-const BEHIND_SECONDS = 10;
+const BEHIND_SECONDS = (2 * FLUSH) / 1000;
 const LATE_SECONDS = 240; // a chart asks again for the last five minutes: a later writer may leave a hole in it
 const NO_ROW_MS = 30_000;
 const UNKNOWN = "unknown";
@@ -29,7 +31,15 @@ const UNKNOWN = "unknown";
  * @returns {Record<string, Cell>}
  */
 export function cells(status, now) {
-  const { redis, postgres, groups, last_row: lastRow, bridge_gaps: gaps, dead_letters: letters } = status;
+  const {
+    redis,
+    postgres,
+    groups,
+    last_row: lastRow,
+    bridge_gaps: gaps,
+    overrun,
+    dead_letters: letters,
+  } = status;
   const away = [redis === "ok" ? "" : "Redis away", postgres === "ok" ? "" : "PostgreSQL away"];
   const trouble = away.filter(Boolean).join(", ");
   const age = lastRow ? now - Date.parse(lastRow) : null;
@@ -40,6 +50,7 @@ export function cells(status, now) {
     writer: lag(groups, "writer"),
     "last-row": { text: rowText(age), warn: age === null || age > NO_ROW_MS },
     "bridge-gaps": counted(gaps?.count ?? null),
+    overrun: counted(overrun && Math.max(0, ...Object.values(overrun))), // a sum would have the same entries twice
     "dead-letters": counted(buried),
   };
 }
@@ -89,6 +100,7 @@ export class StatusStrip {
   #timer;
   #asking = false;
   #late = false;
+  #looked = { seconds: 0, at: Date.now() }; // at the writer, and how late it was
   #caughtUp;
 
   /**
@@ -129,7 +141,7 @@ export class StatusStrip {
     } catch (error) {
       this.#show({ backend: { text: "away", warn: true } });
       this.#place.classList.add("outdated");
-      return error instanceof Error ? error.message : String(error);
+      return wordsOf(error);
     }
   }
 
@@ -137,7 +149,11 @@ export class StatusStrip {
   #lookAtWriter({ groups }) {
     const seconds = groups?.find(({ name }) => name === "writer")?.lag_seconds;
     if (seconds === undefined) return;
-    if (seconds > LATE_SECONDS) this.#late = true;
+    const now = Date.now();
+    // While nobody looked it may have been later, second by second, and have caught up.
+    const most = this.#looked.seconds + (now - this.#looked.at) / 1000;
+    this.#looked = { seconds, at: now };
+    if (Math.max(seconds, most) > LATE_SECONDS) this.#late = true;
     if (!this.#late || seconds > BEHIND_SECONDS) return;
     this.#late = false;
     this.#caughtUp();

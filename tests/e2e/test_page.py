@@ -95,6 +95,9 @@ async def test_a_range_without_prices_is_said_to_be_empty(page: Page) -> None:
     await ask(page, "TSLA", long_ago, long_ago + timedelta(hours=1))
     await expect(page.locator("#history-empty")).to_have_text("TSLA has no price in this range.")
     await expect(page.locator("#average")).to_have_text("none")
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    await ask(page, "TSLA", soon, soon + timedelta(hours=1))
+    await expect(page.locator("#history-empty")).to_contain_text("in this range yet;")
 
 
 async def test_an_unknown_stock_is_answered_with_the_apis_own_words(page: Page) -> None:

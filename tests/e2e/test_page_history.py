@@ -16,6 +16,7 @@ from playwright.async_api import Browser, Error, Page, Route, expect
 
 from tests.api_process import NOON, tick
 from tests.feeding import publish, stored
+from tests.looks import check
 from tests.target import Target
 from tests.viewer import SLOW, ZONE
 from tests.waiting import wait_until
@@ -29,6 +30,7 @@ SELECT to_timestamp(ms / 1000.0), 'BULK', 'NYSE', 5.25, ms << 20
 FROM generate_series(1700049600000::bigint, 1700099599900, 100) AS ms
 """
 MINUTE_US = 60_000_000
+CHARTS = re.compile(r"/vendor/lightweight-charts")
 ODD = ["a\"b'c", "<script>alert(1)</script>", "z" * 255, "\u05d1\u05d5\u05e7\u05e8"]
 
 
@@ -142,6 +144,40 @@ async def test_the_download_is_the_range_that_is_shown(page: Page) -> None:
     assert [row["price"] for row in rows] == FORM
 
 
+async def test_a_chart_that_cannot_be_drawn_says_why_and_is_drawn_with_the_next_question(
+    page: Page,
+) -> None:
+    """Its program can't be had, and the feed doesn't answer either."""
+    words = "The program that draws charts can't be loaded."
+    await page.route(CHARTS, lambda route: route.abort())
+    await page.route_web_socket("**/connection/websocket", lambda _: None)
+    await page.goto("/?stock=FORM&range=1h")
+    told = page.locator("#history-chart-text")
+    await expect(told).to_have_text(f"The chart can't be shown: {words}", timeout=SLOW)
+    await expect(page.locator("#chart-message")).to_have_text(words, timeout=SLOW)
+    await expect(page.locator("#history-rows tr")).to_have_count(7)
+    await expect(page.locator("#state")).to_have_text("Connecting…")
+    await check(page, "connecting")
+    await page.unroute(CHARTS)
+    await page.get_by_role("button", name="Show history").click()
+    await expect(told).to_have_text("Each of the 7 points.", timeout=SLOW)
+    await expect(page.locator("#history-chart canvas").first).to_be_visible()
+
+
+async def test_the_average_of_the_last_ten_minutes_is_one_press_away(
+    page: Page, system: Target
+) -> None:
+    now = time_ns() // 1000 - NOON
+    prices = {11: "1", 9: "5.5", 1: "6"}  # by minutes ago
+    ticks = [tick(now - ago * MINUTE_US, price, "TEN") for ago, price in prices.items()]
+    async with stored(system, "TEN", ticks):
+        await page.goto("/?stock=TEN&range=all")
+        await expect(page.locator("#count")).to_have_text("3", timeout=SLOW)
+        await page.get_by_role("button", name="10 min").click()
+        await expect(page.locator("#average")).to_have_text("5.75")
+    assert page.url.endswith("/?stock=TEN&range=10m")
+
+
 async def test_an_answer_that_takes_long_can_be_cancelled_and_overtaken(page: Page) -> None:
     arrived, released, answers = asyncio.Semaphore(0), asyncio.Event(), asyncio.Semaphore(0)
     asked = re.compile(r"/api/prices\?.*limit=1000$")  # the chart's questions are others
@@ -160,9 +196,11 @@ async def test_an_answer_that_takes_long_can_be_cancelled_and_overtaken(page: Pa
     await page.get_by_role("button", name="Show history").click()
     await asyncio.wait_for(arrived.acquire(), 30)
     await expect(loading).to_have_text("Loading…")
+    await check(page, "loading")
     await page.get_by_role("button", name="Cancel").click()
     await expect(loading).to_have_text("Cancelled.")
     await expect(page.locator("#show-history")).to_be_focused()
+    await check(page, "cancelled")
     await page.get_by_role("button", name="15 min").click()
     await asyncio.wait_for(arrived.acquire(), 30)
     await page.unroute(asked)

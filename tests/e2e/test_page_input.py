@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.centrifugo_api import publish
-from tests.looks import TOO_WIDE
+from tests.looks import TOO_WIDE, check
 from tests.system import System
 from tests.viewer import SLOW, ask, record_troubles
 
@@ -107,6 +107,7 @@ async def test_a_message_that_is_wrong_is_refused_and_the_feed_goes_on(
         await expect(row_of(page, name)).to_contain_text(price)
     await expect(page.locator("#refused")).to_have_text(str(len(WRONG)))
     await expect(page.locator("#live-notice")).to_contain_text("can't be used")
+    await check(page, "refused")
     await expect(row_of(page, "BAD")).to_have_count(0)
     await expect(page.locator("#state")).to_have_text("Live")
     await expect_whole(page, troubles)

@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.centrifugo_api import CHANNELS, call, publish
+from tests.looking import look
 from tests.looks import check
 from tests.system import System
 from tests.viewer import OFFSET, SLOW, ask, price_of
@@ -17,6 +18,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 PRICE = price_of("TSLA")
 LATEST, SECOND = timedelta(seconds=5), timedelta(seconds=1)  # of a tick; of what is shown
+OVERRUN = "{ticks}:overrun"
 TIME = r"(\d\d:\d\d:\d\d)"
 NOTHING = {"columns": ["id", "stock_name", "price", "received_us"], "ticks": [], "skipped": 0}
 
@@ -29,6 +31,7 @@ async def test_nothing_is_missed_while_nginx_starts_again(page: Page, local: Sys
         await check(page, "reconnecting")
     await expect(page.locator("#state")).to_have_text("Live", timeout=SLOW)
     await expect(page.locator("#live-notice")).to_contain_text("nothing was missed")
+    await check(page, "recovered")
     await expect(page.locator("#gaps")).to_have_text(gaps)
     await moves(page)
 
@@ -95,6 +98,47 @@ async def test_prices_that_stopped_are_stale_after_ten_seconds(page: Page, local
         assert (await page.title()).startswith("Stale")
         await check(page, "stale")
     await expect(page.locator("#state")).to_have_text("Live", timeout=SLOW)
+
+
+async def test_who_is_sent_away_for_good_comes_back_by_a_button(page: Page, local: System) -> None:
+    """As Centrifugo sends away whoever is not to come again by himself."""
+    button = page.get_by_role("button", name="Connect again")
+    await expect(button).to_be_hidden()
+    await call(local, "disconnect", user="")  # all that have no name
+    await expect(page.locator("#state")).to_have_text("Disconnected", timeout=SLOW)
+    await check(page, "disconnected")
+    await button.press("Enter")
+    await expect(page.locator("#state")).to_have_text("Live", timeout=SLOW)
+    await expect(button).to_be_hidden()
+    await moves(page)
+
+
+async def test_what_the_streams_cap_removed_is_on_the_strip(page: Page, local: System) -> None:
+    place = page.locator("[data-status=overrun]")
+    await expect(place).to_have_text("0")
+    async with look(local.redis_url) as redis:
+        await redis.hset(OVERRUN, "writer", "1234")
+        try:
+            await page.reload()
+            await expect(place).to_have_text("1,234", timeout=SLOW)
+            await expect(place).to_have_class("warn")
+        finally:
+            await redis.hdel(OVERRUN, "writer")
+
+
+@pytest.mark.usefixtures("local")
+async def test_the_way_to_grafana_is_shown_where_there_is_one(page: Page) -> None:
+    """Which nginx knows: tests/integration/test_grafana_proxy.py."""
+    link = page.get_by_role("link", name="Grafana", include_hidden=True)
+    async with page.expect_response("**/grafana-there") as asked:
+        await page.reload()
+    assert (await asked.value).status == 204
+    await expect(page.locator("#state")).to_have_text("Live", timeout=SLOW)
+    await expect(link).to_be_hidden()
+    await page.route("**/grafana-there", lambda route: route.fulfill(status=200))
+    await page.reload()
+    await expect(link).to_be_visible(timeout=SLOW)
+    await expect(link).to_have_attribute("href", "/grafana/")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ const seconds = (time) => Date.parse(time) / 1000;
 test("quick ranges end now, days are those of the calendar", () => {
   const now = new Date("2026-10-26T11:00:00Z");
   assert.deepEqual(quickRange("15m", now), { start: new Date("2026-10-26T10:45:00Z"), end: null });
+  assert.deepEqual(quickRange("10m", now), { start: new Date("2026-10-26T10:50:00Z"), end: null });
   assert.deepEqual(quickRange("today", now), { start: new Date("2026-10-25T23:00:00Z"), end: null });
   const [start, end] = [new Date("2026-10-24T22:00:00Z"), new Date("2026-10-25T23:00:00Z")];
   assert.deepEqual(quickRange("yesterday", now), { start, end }); // 25 hours

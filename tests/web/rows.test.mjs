@@ -19,6 +19,7 @@ const WELL = {
   ],
   last_row: "2026-11-24T20:00:07.500000Z",
   bridge_gaps: { count: 0 },
+  overrun: { forwarder: 0, writer: 0 },
   dead_letters: { bridge: 0, writer: 0 },
 };
 /** @param {import("../../web/status.js").Status} status */
@@ -79,47 +80,85 @@ test("a span says the day where it isn't one", () => {
 });
 
 test("the strip shows the lag of each stage", () => {
-  assert.deepEqual(shown(WELL), ["ok", "0 · 0.0 s", "1,200 · 4.3 s", "2 s ago", "0", "0"]);
+  assert.deepEqual(shown(WELL), ["ok", "0 · 0.0 s", "1,200 · 4.3 s", "2 s ago", "0", "0", "0"]);
 });
 
-test("the strip warns of what is away, behind, missed or buried", () => {
+test("the strip warns of what is away, behind, missed, removed or buried", () => {
   const groups = [{ name: "writer", lag_entries: null, lag_seconds: 120 }];
   const poor = { ...WELL, redis: "refused", groups, last_row: "2026-11-24T19:00:00Z" };
-  assert.deepEqual(shown({ ...poor, bridge_gaps: { count: 2 }, dead_letters: { bridge: 1, writer: 2 } }), [
+  const lost = { forwarder: 1200, writer: 1234 };
+  const letters = { bridge: 1, writer: 2 };
+  assert.deepEqual(shown({ ...poor, bridge_gaps: { count: 2 }, overrun: lost, dead_letters: letters }), [
     "Redis away!",
     "unknown!",
     "? · 2 min!",
     "1 h ago!",
     "2!",
+    "1,234!",
     "3!",
   ]);
-  const none = { ...WELL, groups: null, last_row: null, bridge_gaps: null, dead_letters: null };
-  assert.deepEqual(shown(none), ["ok", "unknown!", "unknown!", "none!", "unknown!", "unknown!"]);
+  const none = {
+    ...WELL,
+    groups: null,
+    last_row: null,
+    bridge_gaps: null,
+    overrun: null,
+    dead_letters: null,
+  };
+  assert.deepEqual(shown(none), ["ok", "unknown!", "unknown!", "none!", ...Array(3).fill("unknown!")]);
 });
 
 test("questions come every five seconds, and less often while nobody answers", () => {
   assert.deepEqual([0, 1, 2, 3, 9].map(waitMs), [5000, 5000, 10_000, 10_000, 10_000]);
 });
 
-test("a writer that was minutes late and has caught up is told once; one that flickers isn't", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  let lag = 0;
-  const groups = () => [{ name: "writer", lag_entries: 1, lag_seconds: lag }];
+/** @type {StatusStrip} */
+let strip;
+let told = 0; // how often the strip said that the writer has caught up
+let hidden = false;
+
+/**
+ * A strip, and how late the writer is said to be.
+ * @param {import("node:test").TestContext} t
+ * @param {() => number} lag
+ */
+function openStrip(t, lag) {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: NOW });
+  const groups = () => [{ name: "writer", lag_entries: 1, lag_seconds: lag() }];
   Object.assign(globalThis, {
-    document: { hidden: false },
+    document: Object.defineProperty(new EventTarget(), "hidden", { get: () => hidden }),
     fetch: async () => new Response(JSON.stringify({ ...WELL, groups: groups() })),
   });
   const place = { querySelectorAll: () => [], classList: { add() {}, remove() {} } };
-  let told = 0;
-  const strip = new StatusStrip(
+  [told, hidden] = [0, false];
+  strip = new StatusStrip(
     /** @type {any} */ (place),
     () => {},
     () => (told += 1),
   );
+}
+
+test("a writer that was minutes late and has caught up is told once; one that flickers isn't", async (t) => {
+  let lag = 0;
+  openStrip(t, () => lag);
   const seen = [];
   for (lag of [5, 30, 5, 300, 100, 11, 9, 5]) {
     await strip.ask();
     seen.push(told);
   }
   assert.deepEqual(seen, [0, 0, 0, 0, 0, 0, 1, 1]);
+});
+
+test("so is one that may have been late while the page was hidden, once it is seen", async (t) => {
+  openStrip(t, () => 5);
+  const seen = [];
+  for (const seconds of [5, 60, 230, 240, 5]) {
+    hidden = true;
+    t.mock.timers.tick(seconds * 1000);
+    await strip.ask();
+    hidden = false;
+    await strip.ask();
+    seen.push(told);
+  }
+  assert.deepEqual(seen, [0, 0, 0, 1, 1]);
 });
