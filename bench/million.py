@@ -48,7 +48,9 @@ def processes(costs: UnitCosts, rate: float) -> dict[str, int]:
         "bridges, two a shard": bridges,
         "forwarders": ours["forwarder"],
         "writers": ours["writer"],
-        "Centrifugo nodes": max(2, _cores(costs.cpu["centrifugo"], rate)),
+        "cores of each Centrifugo node, which all get every publication": _cores(
+            costs.cpu["centrifugo"], rate
+        ),
         "cores of PostgreSQL": postgres,
         f"primaries of {PRIMARY_CORES} cores": ceil(postgres / PRIMARY_CORES),
     }

@@ -18,7 +18,6 @@ from tests.two_feeds import PASSWORD, TwoFeeds, trading, two_feeds
 from tests.waiting import wait_until
 
 NYSE = "prices:NYSE"
-SOON = 3.0  # seconds in which who was on a dead node follows on the other
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +105,7 @@ async def test_their_redis_lets_a_node_do_its_work_and_nothing_else(
 
 async def subscribes(feed: FeedClient, times: int) -> None:
     """Return when it has done so more often than that."""
-    await wait_until(lambda: feed.subscribed > times, SOON, "it follows again")
+    await wait_until(lambda: feed.subscribed > times, what="it follows again")
 
 
 async def further(feed: FeedClient, sent: list[Entry]) -> None:
