@@ -47,6 +47,9 @@ SELECT coalesce(pg_last_wal_replay_lsn() - '0/0'::pg_lsn, 0)::bigint AS position
 WHERE pg_is_in_recovery()
 """
 
+# The same for a primary and all that follow it, and no other.
+CLUSTER = "SELECT system_identifier FROM pg_control_system()"
+
 T = TypeVar("T")
 Question = Callable[[Connection], Awaitable[T]]
 Lend = Callable[[Database], AbstractAsyncContextManager[Connection]]
@@ -55,6 +58,18 @@ State = Literal["ok", "behind", "away"]
 
 class NotYet(Exception):
     """The replica lacks something that the primary may show."""
+
+
+# It is away, has too much to do, is behind, may not know the stock yet, ended a query that was in
+# the way of what it replays, or has no function yet that a new release asks.
+NOT_THERE = (
+    Outage,
+    Busy,
+    NotYet,
+    UnknownStock,
+    asyncpg.TransactionRollbackError,
+    asyncpg.SyntaxOrAccessError,
+)
 
 
 class _Awaited(NamedTuple):
@@ -71,6 +86,7 @@ class Replica:
         self.lag = 0.0
         """Seconds for which it has lacked what the primary had then; by our own clock alone."""
         self._primary = primary
+        self._cluster: int | None = None
         self._awaited: _Awaited | None = None
 
     async def keep_watch(self, stop: asyncio.Event) -> None:
@@ -85,6 +101,8 @@ class Replica:
     async def _look(self) -> None:
         try:
             position = await written(self._primary)
+            async with self._primary.connection() as connection:
+                self._cluster = await connection.fetchval(CLUSTER, timeout=ANSWER)
         except (Outage, Busy, SlowQuery, asyncpg.PostgresError):
             position = None  # then nobody knows how far behind it is
         try:
@@ -92,6 +110,9 @@ class Replica:
                 shown = await _replayed(connection)
                 if not shown:
                     raise Outage("replica", "it follows nobody: this is no streaming replica")
+                cluster = await connection.fetchval(CLUSTER, timeout=ANSWER)
+                if self._cluster not in (None, cluster):
+                    raise Outage("replica", "it follows another PostgreSQL")
         except (Busy, SlowQuery):
             return
         except (Outage, asyncpg.PostgresError):
@@ -134,18 +155,16 @@ class Reading:
     async def ask(self, question: Question[T], lend: Lend = Database.connection) -> T:
         """The question may be asked twice; it raises what it raises on the primary."""
         if self._replica:
+            if not self._settled and self._position is None:
+                self._position = await written(self._primary)
             try:
                 return await self._ask_replica(self._replica.database, question, lend)
-            # It is away, has too much to do, is behind, may not know the stock yet, or ended a
-            # query that was in the way of what it replays.
-            except (Outage, Busy, NotYet, UnknownStock, asyncpg.TransactionRollbackError):
+            except NOT_THERE:
                 self._replica = None
         async with lend(self._primary) as connection:
             return await question(connection)
 
     async def _ask_replica(self, database: Database, question: Question[T], lend: Lend) -> T:
-        if not self._settled and self._position is None:
-            self._position = await written(self._primary)
         async with lend(database) as connection:
             # On this very connection: behind one address there may be several replicas.
             if not self._is_enough(await _replayed(connection)):

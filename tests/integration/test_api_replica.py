@@ -12,6 +12,7 @@ import pytest
 from tests.api_process import LONG, Api, owner_runs, running_api, store, tick
 from tests.embedded import Embedded
 from tests.replicas import Pair, reading_from, replica_is, status_of_replica, waiting
+from tests.servers import PostgresServer
 from tests.services import StartService
 from tests.waiting import wait_until
 
@@ -182,6 +183,20 @@ async def test_a_primary_is_no_replica_and_that_is_said(service: StartService, p
         await api.process.wait_for("outage", neighbour="replica")
         assert await status_of_replica(api) == {"state": "away", "lag_seconds": None}
         assert (await api.get("/api/stocks")).status == 200
+
+
+async def test_a_replica_of_another_primary_is_not_asked_and_that_is_said(
+    service: StartService, pair: Pair, shared_postgres: PostgresServer
+) -> None:
+    """As after a volume was left behind, or a dump was restored into a new one."""
+    addresses = {
+        "POSTGRES_DSN": shared_postgres.dsn("api"),
+        "POSTGRES_READ_DSN": pair.replica.dsn("api"),
+    }
+    async with running_api(service, **addresses) as api:
+        said = await api.process.wait_for("outage", neighbour="replica")
+        assert said["reason"] == "it follows another PostgreSQL"
+        assert (await status_of_replica(api))["state"] == "away"
 
 
 async def _assert_complete(api: Api, count: int) -> None:

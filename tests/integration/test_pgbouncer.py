@@ -105,7 +105,7 @@ async def _lead_a_hard_life(server: PostgresServer, pooler: Pooler, writers: lis
     for die, come_back in (
         (pooler.kill, pooler.start),
         (server.kill, server.start),
-        (partial(pooler.kill, signal.SIGTERM), pooler.start),
+        (partial(pooler.kill, signal.SIGINT), pooler.start),
     ):
         before = outages()
         die()
