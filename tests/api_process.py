@@ -96,7 +96,7 @@ async def asking(process: Service, port: int) -> AsyncIterator[Api]:
     url = f"http://{LOOPBACK}:{port}"
     async with aiohttp.ClientSession(url) as session:
         api = Api(process, url, session)
-        await wait_until(lambda: _alive(api), what="the api listens")
+        await wait_until(lambda: _alive(api), 30.0, "the api listens")  # FastAPI takes long to load
         yield api
 
 
