@@ -11,6 +11,7 @@ import pytest
 
 from tests.api_process import LONG, Api, owner_runs, running_api, store, tick
 from tests.embedded import Embedded
+from tests.metric_rows import connected
 from tests.replicas import Pair, reading_from, replica_is, status_of_replica, waiting
 from tests.servers import PostgresServer
 from tests.services import StartService
@@ -141,8 +142,7 @@ async def test_what_is_in_the_way_of_the_replay_is_ended_there_and_asked_again_o
     service: StartService, pair: Pair, primary: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     partition = await primary.fetchval("SELECT tableoid::regclass::text FROM stock_prices LIMIT 1")
-    other = await asyncpg.connect(pair.primary.owner_dsn)
-    async with reading_from(pair, service) as api:
+    async with connected(pair.primary.owner_dsn) as other, reading_from(pair, service) as api:
         await wait_until(lambda: pair.replica_answers(api, OLD))
         # The question gets the table there, and then waits for its part ...
         async with primary.transaction():
@@ -159,7 +159,6 @@ async def test_what_is_in_the_way_of_the_replay_is_ended_there_and_asked_again_o
         assert (answer.status, answer.json["count"]) == (200, 9)
         await replica_is(api, "ok")
         assert not api.process.find("log")
-    await other.close()
 
 
 async def test_days_that_are_over_are_answered_without_the_primary(
