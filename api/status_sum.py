@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from api.shapes import Gaps, Group, Stream
+from pipeline.tick import id_pair
 
 
 class RedisStatus(NamedTuple):
@@ -28,7 +29,9 @@ def in_sum(shards: Sequence[RedisStatus]) -> RedisStatus:
         Stream(
             length=sum(each.stream.length for each in shards),
             appended=sum(each.stream.appended for each in shards),
-            last_id=max((each.stream.last_id for each in shards), key=_pair),
+            last_id=max(
+                (each.stream.last_id for each in shards), key=lambda each: id_pair(each.encode())
+            ),
         ),
         Gaps(
             count=sum(each.count for each in gaps),
@@ -55,8 +58,3 @@ def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     for each in counts:
         total.update(each)
     return dict(total)
-
-
-def _pair(entry_id: str) -> tuple[int, int]:
-    ms, _, sequence = entry_id.partition("-")
-    return int(ms), int(sequence)

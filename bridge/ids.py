@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple, overload
 
 from pipeline.events import emit
+from pipeline.tick import id_pair
 
 SEQUENCES = 1000 << 10  # in one millisecond: 1,024 for each of its microseconds
 CLOCK_STEP_US = 100_000  # an id further ahead of the clock than this means the clock went back
@@ -121,12 +122,6 @@ class EntryIds:
         if behind_us > CLOCK_STEP_US and not self._behind:
             emit("bridge.clock_behind", seconds=behind_us / 1e6)
         self._behind = behind_us > CLOCK_STEP_US
-
-
-def id_pair(entry_id: bytes) -> tuple[int, int]:
-    """Ids as Redis orders them."""
-    ms, _, sequence = entry_id.partition(b"-")
-    return int(ms), int(sequence)
 
 
 def id_us(entry_id: bytes) -> int:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from bridge.backlog import Backlog, Piece
 from bridge.control import Marker, Notice, Taken, parse
-from bridge.ids import EntryIds, Ids, id_pair
+from bridge.ids import EntryIds, Ids
 from bridge.ring import Ring
 from bridge.script import MAX_MESSAGE, NOTHING, Batch, Reply
+from pipeline.tick import id_pair
 
 NO_ID = b"0-0"
 

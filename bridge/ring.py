@@ -4,8 +4,9 @@ from bisect import bisect_right
 from collections import deque
 from datetime import timedelta
 
-from bridge.ids import id_pair, id_us
+from bridge.ids import id_us
 from bridge.script import Batch
+from pipeline.tick import id_pair
 
 MAX_BYTES = 128 << 20
 OVERHEAD = 100  # bytes that an entry costs beside its message: two objects and their places

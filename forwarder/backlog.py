@@ -9,10 +9,9 @@ from redis.exceptions import ResponseError
 from forwarder.settings import ForwarderSettings
 from pipeline.connections import redis_outage
 from pipeline.lag import undelivered
+from pipeline.tick import id_pair
 
 GROUP = "forwarder"
-
-Id = tuple[int, int]
 
 
 class Backlog:
@@ -21,7 +20,7 @@ class Backlog:
     def __init__(self, redis: Redis, settings: ForwarderSettings) -> None:
         self._redis = redis
         self._settings = settings
-        self._end: Id = (0, 0)
+        self._end = (0, 0)
 
     async def goes_on(self, newest_id: bytes, count: int) -> bool:
         """Whether more is to come behind a batch of so many, up to this id; raises Outage.
@@ -29,24 +28,19 @@ class Backlog:
         Behind a full one it is whatever is in the stream: it may be in hand already, read ahead.
         A small one has reached the stream's end, or is of our own backlog, with a lot behind it.
         """
-        if _pair(newest_id) < self._end:
+        if id_pair(newest_id) < self._end:
             return True
         with suppress(ResponseError, KeyError), redis_outage():  # no group: nothing is to come
             if count >= self._settings.batch:
                 self._end = await self._newest()
-                return _pair(newest_id) < self._end
+                return id_pair(newest_id) < self._end
             left = await undelivered(self._redis, self._settings.stream, GROUP)
             if left and left > self._settings.batch:
                 self._end = await self._newest()
                 return True
         return False
 
-    async def _newest(self) -> Id:
+    async def _newest(self) -> tuple[int, int]:
         ask = cast("Any", self._redis)  # its types don't say what is answered
         newest = await ask.xrevrange(self._settings.stream, count=1)
-        return _pair(newest[0][0]) if newest else (0, 0)
-
-
-def _pair(entry_id: bytes) -> Id:
-    ms, _, sequence = entry_id.partition(b"-")
-    return int(ms), int(sequence)
+        return id_pair(newest[0][0]) if newest else (0, 0)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from math import ceil, exp, log
 from time import time
 
+from pipeline.tick import id_pair
+
 GROWTH = 1.04  # from one bucket to the next: a quantile is at most 2 % off
 SMALLEST = 1e-6  # what is smaller, in seconds or in rows, isn't told apart
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
@@ -65,8 +67,8 @@ class Ages(Distribution):
 
 def received_s(entry_id: bytes) -> float:
     """The time in an entry id, in seconds since the epoch; of a stranger's id too."""
-    ms, _, sequence = entry_id.partition(b"-")
-    return int(ms) / 1e3 + min(int(sequence) >> 10, 999) / 1e6
+    ms, sequence = id_pair(entry_id)
+    return ms / 1e3 + min(sequence >> 10, 999) / 1e6
 
 
 def _quantile(counted: list[tuple[int, int]], rank: int) -> float:

@@ -7,10 +7,10 @@ from itertools import count
 
 from bridge.backlog import Backlog, Piece
 from bridge.control import Marker, Taken
-from bridge.ids import id_pair
 from bridge.lineup import NO_ID, LineUp
 from bridge.ring import Ring
 from bridge.script import Batch, Reply
+from pipeline.tick import id_pair
 
 CHANNEL = b"NYSE"
 TAIL = 1000

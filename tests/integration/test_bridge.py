@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bridge.ids import id_pair, id_us
+from bridge.ids import id_us
 from bridge.script import LETTER, MAX_MESSAGE
+from pipeline.tick import id_pair
 from tests.bridging import appended, channel_of, have_appended, messages, numbered, publish, start
 from tests.services import Service, StartService
 from tests.waiting import wait_until

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.ids import id_pair
+from pipeline.tick import id_pair
 from tests.bridging import have_appended, load, messages, numbered, publish, reaches, start
 from tests.looking import look
 from tests.servers import RedisServer

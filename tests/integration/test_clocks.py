@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bridge.ids import id_pair, id_us
+from bridge.ids import id_us
+from pipeline.tick import id_pair
 from tests.bridging import (
     another,
     channel_of,
