@@ -13,7 +13,7 @@ from api.neighbours import Neighbours
 from api.replica import open_databases
 from api.requests import EachRequest
 from api.settings import ApiSettings
-from pipeline.connections import connect
+from api.status import connect_all
 from pipeline.lifecycle import run
 from pipeline.progress import emit_progress, report_progress
 
@@ -29,8 +29,8 @@ class Server(uvicorn.Server):
 
 
 async def main(settings: ApiSettings, stop: asyncio.Event) -> None:
-    async with open_databases(settings) as databases, connect(settings) as redis:
-        app = RequestMetrics(create_app(Neighbours(databases, redis, settings)))
+    async with open_databases(settings) as databases, connect_all(settings) as streams:
+        app = RequestMetrics(create_app(Neighbours(databases, streams, settings)))
         config = uvicorn.Config(
             EachRequest(app),
             host=settings.api_host,

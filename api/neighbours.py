@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from redis.asyncio import Redis
 from starlette.requests import Request
 
 from api.replica import Databases
 from api.settings import ApiSettings
+from api.status import Streams
 from api.watch import Watch
 
 
@@ -15,7 +15,7 @@ class Neighbours:
     """Redis and PostgreSQL, either of which may be away."""
 
     databases: Databases
-    redis: Redis
+    streams: Streams
     settings: ApiSettings
     redis_watch: Watch = field(default_factory=lambda: Watch("redis"))
 

@@ -7,7 +7,6 @@ from typing import Annotated, TypeVar
 
 import asyncpg
 from fastapi import APIRouter, Depends
-from redis.asyncio import Redis
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -16,7 +15,7 @@ from api.database import Busy, Connection, SlowQuery
 from api.neighbours import Neighbours, neighbours
 from api.parameters import NO_PARAMETERS
 from api.problems import documented, unavailable
-from api.status import check_redis, read_status
+from api.status import Streams, check_redis, read_status
 from api.watch import Unusable
 from pipeline.outage import Outage
 
@@ -63,7 +62,7 @@ _DOCS = """<!doctype html>
 async def status(around: Around) -> shapes.Status:
     """Always 200: what can't be known now is null, and `redis` or `postgres` says why."""
     (redis, told), (postgres, last_row) = await asyncio.gather(
-        _of_redis(around, lambda client: read_status(client, around.settings)),
+        _of_redis(around, read_status),
         _of_postgres(around, queries.last_row),
     )
     answer = shapes.Status(
@@ -110,11 +109,11 @@ async def docs() -> HTMLResponse:
 
 
 async def _of_redis(
-    around: Neighbours, ask: Callable[[Redis], Awaitable[T]]
+    around: Neighbours, ask: Callable[[Streams], Awaitable[T]]
 ) -> tuple[shapes.Neighbour, T | None]:
     try:
         with around.redis_watch.noticing():
-            return "ok", await ask(around.redis)
+            return "ok", await ask(around.streams)
     except Outage as outage:
         return _state(outage), None
 

@@ -12,6 +12,7 @@ from bridge.ids import id_us
 from bridge.lease import Lease
 from bridge.lineup import LineUp
 from bridge.overrun import Overrun
+from bridge.post import Post
 from bridge.ring import Ring
 from bridge.script import Batch, Reply, StreamScript
 from bridge.settings import BridgeSettings
@@ -31,11 +32,12 @@ class Appender:
         self._settings = settings
         self._backlog = backlog
         self._lease_s = settings.bridge_lease.total_seconds()
-        self._script = StreamScript(settings)
+        post = Post(settings)
+        self._script = StreamScript(settings, post)
         self._ring = Ring(settings.bridge_replay, settings.stream_max_entries, settings.together)
         self._overrun = Overrun(settings)
         self.line_up = LineUp(backlog, self._ring, self._say_landed)
-        self.subscription = Subscription(settings, self.line_up)
+        self.subscription = Subscription(settings, self.line_up, post)
         self._lease = Lease(settings, self._script, self.line_up, self.subscription)
         self._again: deque[Batch] = deque()  # of the ring: what the stream lost
         self._number = 0  # of calls that append

@@ -10,9 +10,12 @@ from typing import Any
 import hiredis
 
 from bridge.backlog import Hole, Piece
+from bridge.choice import where_to_listen
 from bridge.lineup import LineUp
+from bridge.post import Post
 from bridge.resp import Connection, greeting, open_connection
 from bridge.settings import BridgeSettings
+from pipeline.addresses import Address
 from pipeline.events import emit
 from pipeline.outage import Outage, Stopped, persist
 
@@ -31,10 +34,11 @@ def now_us() -> int:
 class ChannelConnection(Connection):
     """A connection in subscriber mode. The hot path: nothing here is done for each message."""
 
-    def __init__(self, line_up: LineUp, control: bytes, shard: tuple[int, int] | None) -> None:
+    def __init__(self, line_up: LineUp, post: Post, shard: tuple[int, int] | None) -> None:
         super().__init__()
         self._line_up = line_up
-        self._control = control
+        self._post = post
+        self._control = post.control.encode()
         self._shard = shard
         self.heard_us, self.heard_at = now_us(), monotonic()
         self.position = self.confirmed = 0
@@ -78,6 +82,7 @@ class ChannelConnection(Connection):
                 self._add(Piece(received_us, channels, messages, size * len(run)))
                 run = []
             if type(item) is list and item[0] == b"message":
+                self._post.told_at = self.heard_at
                 self._line_up.hear(item[2])
             elif item is not None:
                 self._note(item)
@@ -98,15 +103,24 @@ class ChannelConnection(Connection):
 class Subscription:
     """Keeps one ChannelConnection alive and reports each time there was none."""
 
-    def __init__(self, settings: BridgeSettings, line_up: LineUp) -> None:
+    def __init__(self, settings: BridgeSettings, line_up: LineUp, post: Post | None = None) -> None:
         self._settings = settings
         self._line_up = line_up
-        self._control = settings.control_channel.encode()
-        self.connected: bool | None = False  # None: soon, and Redis may count us already
+        self._post = post or Post(settings)
+        self._failed = 0  # attempts: the next one proposes another node
         self.since_us = 0
         self.without_us = 0  # before `since_us` there was none since then
         self.position = 0  # of the stream then: what was appended since, was heard here too
         self.ready = asyncio.Event()
+
+    @property
+    def connected(self) -> bool | None:
+        """None: soon, and Redis may count us already."""
+        return self._post.connected
+
+    @connected.setter
+    def connected(self, connected: bool | None) -> None:
+        self._post.connected = connected
 
     @property
     def state(self) -> tuple[bool | None, int]:
@@ -124,7 +138,7 @@ class Subscription:
                 self.without_us = hole.to_us - int((monotonic() - heard_at) * 1e6)
                 hole.from_us = self.without_us
                 self.position = connection.position
-                self.connected = True
+                self.connected, self._post.on_its_way = True, False
                 self.ready.set()
                 await self._watch(connection, stop)
                 self.connected = False
@@ -140,32 +154,44 @@ class Subscription:
             self.ready.set()
 
     async def _subscribe(self) -> ChannelConnection:
-        channels, url = (
-            [*self._settings.channels, self._settings.control_channel],
-            self._settings.redis_url,
-        )
-        number = self._settings.number
+        """On the stream's own node, or on the one that the bridges of a cluster agree on."""
+        connection = None
+        try:
+            position, at = await where_to_listen(self._settings, self._post, self._failed)
+            connection = await self._connect(at)
+            self.connected, connection.position = None, position
+            if at is None:
+                connection.send("XINFO", "STREAM", self._settings.stream)
+            channels = (*self._settings.channels, self._post.control)
+            connection.send("SUBSCRIBE", *channels)
+            async with asyncio.timeout(CONFIRM_TIMEOUT):
+                await self._confirmed(connection, len(channels))
+        except (Outage, TimeoutError) as error:
+            if connection:
+                connection.abort()
+            self.connected = self._post.on_its_way = False
+            self._failed += 1
+            raise Outage("redis", f"no subscription: {str(error) or 'no answer'}") from error
+        self._failed = 0
+        where = {"node": self._post.node} if self._post.node else {}
+        emit("bridge.subscribed", channels=self._settings.channels, **where)
+        return connection
+
+    async def _connect(self, at: Address | None) -> ChannelConnection:
+        number, url = self._settings.number, self._settings.redis_url
         shard = None if number is None else (number, self._settings.shards)
-        make = partial(ChannelConnection, self._line_up, self._control, shard)
-        connection = await open_connection(url, make)
+        make = partial(ChannelConnection, self._line_up, self._post, shard)
+        connection = await open_connection(url, make, at)
         for command in greeting(url):
             connection.send(*command)
-        self.connected = None
-        connection.send("XINFO", "STREAM", self._settings.stream)
-        connection.send("SUBSCRIBE", *channels)
-        try:
-            async with asyncio.timeout(CONFIRM_TIMEOUT):
-                while connection.confirmed < len(channels):
-                    connection.answer.clear()
-                    await _first(connection.answer, connection.lost)
-                    if connection.lost.is_set() or connection.refused:
-                        raise Outage("redis", connection.refused or "connection lost")
-        except (Outage, TimeoutError) as error:
-            connection.abort()
-            self.connected = False
-            raise Outage("redis", f"no subscription: {str(error) or 'no answer'}") from error
-        emit("bridge.subscribed", channels=self._settings.channels)
         return connection
+
+    async def _confirmed(self, connection: ChannelConnection, channels: int) -> None:
+        while connection.confirmed < channels:
+            connection.answer.clear()
+            await _first(connection.answer, connection.lost)
+            if connection.lost.is_set() or connection.refused:
+                raise Outage("redis", connection.refused or "connection lost")
 
     async def _leave(self, connection: ChannelConnection) -> None:
         """Read all that was published until Redis says that no more is coming."""

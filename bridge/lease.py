@@ -127,4 +127,5 @@ class Lease:
         if not heard and reply.receivers > connected:
             await self.give_up(line_up.token, "deaf")
             return None
-        return reply, heard
+        # On its way from another node a word can get lost: who heard this one may lack one before.
+        return reply, heard and not self._settings.follows

@@ -10,10 +10,12 @@ from urllib.parse import unquote
 import hiredis
 from pydantic import RedisDsn
 
+from pipeline.addresses import Address, database_of
 from pipeline.outage import Outage
 
 CONNECT_TIMEOUT = 3.0
 REPLY_TIMEOUT = 5.0
+GONE = ("NOSCRIPT", "MOVED ", "ASK ", "READONLY")  # what was here before isn't any more
 
 Arguments = tuple[str | bytes | int, ...]
 P = TypeVar("P", bound="Connection")
@@ -84,29 +86,26 @@ class CommandConnection(Connection):
             self.abort()
             raise Outage("redis", str(error) or "no reply in time") from error
         if isinstance(reply, hiredis.ReplyError):
-            if str(reply).startswith("NOSCRIPT"):
-                self.abort()  # the next connection loads it again
+            if str(reply).startswith(GONE):
+                self.abort()  # the next connection loads it again, and finds the master
             raise Outage("redis", str(reply))
         return reply
 
 
-async def open_connection(url: RedisDsn, make: Callable[[], P]) -> P:
-    """Connect as the URL says; the caller sends `greeting(url)` first. Raises Outage."""
+async def open_connection(url: RedisDsn, make: Callable[[], P], at: Address | None = None) -> P:
+    """Connect as the URL says, or `at` elsewhere; the caller sends `greeting(url)` first.
+
+    Raises Outage.
+    """
+    host, port = at or ((url.host or "localhost").strip("[]"), url.port or 6379)
     tls = ssl.create_default_context() if url.scheme == "rediss" else None
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            _, connection = await asyncio.get_running_loop().create_connection(
-                make, (url.host or "localhost").strip("[]"), url.port or 6379, ssl=tls
-            )
+            loop = asyncio.get_running_loop()
+            _, connection = await loop.create_connection(make, host, port, ssl=tls)
     except (OSError, TimeoutError) as error:
         raise Outage("redis", str(error) or "no connection in time") from error
     return connection
-
-
-def database_of(url: RedisDsn) -> str:
-    """Its number; empty for the one that a connection begins in."""
-    database = (url.path or "/").strip("/")
-    return "" if database == "0" else database
 
 
 def greeting(url: RedisDsn) -> list[Arguments]:

@@ -11,8 +11,11 @@ from typing import NamedTuple
 from bridge.backlog import Piece
 from bridge.control import Marker, Taken
 from bridge.ids import Ids
+from bridge.post import Post
 from bridge.resp import CommandConnection, greeting, open_connection
 from bridge.settings import BridgeSettings
+from pipeline.connections import redis_outage
+from pipeline.nodes import locate
 from pipeline.outage import Outage
 
 Argument = str | bytes | int
@@ -116,15 +119,16 @@ NOTHING = Batch(Ids(), [], [])
 class StreamScript:
     """Calls stream.lua; connects when needed, raises Outage when it can't."""
 
-    def __init__(self, settings: BridgeSettings) -> None:
+    def __init__(self, settings: BridgeSettings, post: Post | None = None) -> None:
+        self._settings, self._post = settings, post or Post(settings)
         self._url = settings.redis_url
         limits = (settings.stream_max_entries, TRIM_STEP)
         self._trimming: Sequence[Argument] = (*limits, *settings.stream_groups)
         self._lease_ms = int(settings.bridge_lease.total_seconds() * 1000)
         dead = settings.helper_key("dead", "bridge")
         overrun = settings.helper_key("overrun")
-        self._keys = (settings.stream, settings.helper_key("lease"), dead, overrun)
-        self._control = settings.control_channel
+        listeners = settings.helper_key("listeners")
+        self._keys = (settings.stream, settings.helper_key("lease"), dead, overrun, listeners)
         self._gaps = settings.helper_key("gaps")
         self._source = resources.files("bridge").joinpath("stream.lua").read_text()
         self._sha = b""
@@ -133,6 +137,11 @@ class StreamScript:
     async def look(self, question: Marker | None) -> Reply:
         """HELD or FREE, and where the stream is; a question goes to the other bridges."""
         return await self._call("look", b"", said=question.encode() if question else b"")
+
+    async def listen(self, node: str) -> tuple[str, int]:
+        """The node that all bridges listen on, this one if nobody does; the stream's position."""
+        reply = await self._call("listen", b"", rest=(node, self._post.name))
+        return reply.status, reply.position
 
     async def take(self, token: bytes, mark: bytes) -> Reply:
         """OK with the lease, or HELD; either way where the stream is, and if `mark` landed."""
@@ -187,8 +196,9 @@ class StreamScript:
         said: bytes = b"",
         rest: Sequence[Argument] = (),
     ) -> Reply:
-        connection = await self._connected()
-        fixed = (verb, token, self._lease_ms, position, mark, self._control, said)
+        connection, post = await self._connected(), self._post
+        about = (post.control, said, post.listener, post.hears)
+        fixed = (verb, token, self._lease_ms, position, mark, *about)
         status, added, last_id, trimmed, landed, receivers, *lost = await connection.call(
             "EVALSHA", self._sha, len(self._keys), *self._keys, *fixed, *rest
         )
@@ -198,7 +208,10 @@ class StreamScript:
     async def _connected(self) -> CommandConnection:
         if self._connection and not self._connection.lost.is_set():
             return self._connection
-        connection = await open_connection(self._url, CommandConnection)
+        settings = self._settings
+        with redis_outage():
+            at = (await locate(settings)).master if settings.follows else None
+        connection = await open_connection(self._url, CommandConnection, at)
         try:
             for command in greeting(self._url):
                 await connection.call(*command)

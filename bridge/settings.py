@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field, PositiveInt
 
-from bridge.resp import database_of
+from pipeline.addresses import database_of
 from pipeline.settings import Names, Seconds, Settings
 
 
@@ -36,11 +36,10 @@ class BridgeSettings(Settings):
         description="entries that the stream may have; then the oldest go, needed or not",
     )
 
-    @property
-    def control_channel(self) -> str:
-        """Where bridges of this stream tell each other what they appended.
+    def control_channel(self, node: str) -> str:
+        """Where bridges that listen on this node tell each other what they appended.
 
-        Pub/sub knows no databases, streams do.
+        Pub/sub knows no databases, streams do. Empty: the stream's own node.
         """
-        database = database_of(self.redis_url)
-        return self.helper_key("control", *([database] if database else []))
+        parts = (database_of(self.redis_url), node)
+        return self.helper_key("control", *filter(None, parts))

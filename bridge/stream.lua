@@ -1,6 +1,6 @@
 -- The only writer of the tick stream. Every verb is one atomic step, so that what is checked still holds when it acts.
 --
--- KEYS: stream, lease, dead letters, how many entries each group lost to the cap
+-- KEYS: stream, lease, dead letters, how many entries each group lost to the cap, who listens where
 -- ARGV: verb, token, lease in ms, expected position, then what the verb takes
 --   look     (token and position ignored)
 --   take     (position ignored)
@@ -10,20 +10,24 @@
 --   trim     how many entries may stay, whoever needs more; about how many go in one step; names of the groups that must
 --            have had an entry before it goes
 --   release  (position ignored)
+--   listen   (position ignored) a node to listen on, if nobody listens yet; the bridge's name
 -- ARGV[5] is the id of a message in flight, empty if there is none. ARGV[6] is a channel, ARGV[7] what to tell the other
--- bridges there, if the verb is done: so what they hear is in the order of what was done.
+-- bridges there, if the verb is done: so what they hear is in the order of what was done. ARGV[8] is the node that this
+-- bridge listens on and its name, empty if that node is this one; ARGV[9] what it hears: nothing, soon, prices, or others.
 -- Reply: status, position (entries ever added), last generated id, entries trimmed, 1 if the message in flight is there,
--- how many heard what was told; of a trim also what the cap cut of each group: name, entries it wasn't given, entries it
+-- how many heard what was told (or hear the others, if they don't listen here); of a trim also what the cap cut of each group: name, entries it wasn't given, entries it
 -- hadn't acknowledged
 --   OK       done
 --   HELD     somebody else has the lease
 --   FREE     nobody has it
 --   FENCED   the lease isn't ours, or ran out: nothing was done
 --   MOVED    the position isn't the expected one: nothing was done
-local stream, lease, dead, overrun = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+--   a node   to listen on
+local stream, lease, dead, overrun, listeners = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local verb, token, lease_ms, expected = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local in_flight, channel, words = ARGV[5], ARGV[6], ARGV[7]
-local first = 8
+local in_flight, channel, words, listener, hears = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local first = 10
+local CHOSEN = 5000 -- ms that whoever chose a node has to get there
 local LETTERS_KEPT = 10000 -- the newest, of about a kilobyte each: they must not fill Redis
 
 local function field(list, name)
@@ -129,7 +133,46 @@ local function trim_cap(groups, names, cap, step)
   return gone, lost
 end
 
-local function tell() return words == '' and 0 or redis.call('PUBLISH', channel, words) end
+local function now() -- in ms
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Of those who listen somewhere: node, name. First a write that needs no memory, so that a full Redis lets the script go on.
+-- What lies too far ahead was said by a master whose clock was ahead of this one's.
+local function present()
+  redis.call('ZREMRANGEBYSCORE', listeners, '-inf', now())
+  redis.call('ZREMRANGEBYSCORE', listeners, now() + CHOSEN + 10 * lease_ms, '+inf')
+  local found = {}
+  for _, each in ipairs(redis.call('ZRANGE', listeners, 0, -1)) do found[#found + 1] = { string.match(each, '(%S*) (%S+)') } end
+  return found
+end
+
+-- How many hear the others where this bridge listens, itself counted if it hears the prices.
+local function listening()
+  local node, name = string.match(listener, '(%S*) (%S+)')
+  local count = (hears == 'prices' or hears == 'others') and 1 or 0
+  for _, each in ipairs(present()) do
+    if each[1] == node and each[2] ~= name then count = count + 1 end
+  end
+  if hears == 'others' then redis.call('ZADD', listeners, now() + math.max(1000, lease_ms), listener) end
+  if hears == 'nothing' then redis.call('ZREM', listeners, listener) end
+  return count
+end
+
+local function tell()
+  local heard = words == '' and 0 or redis.call('PUBLISH', channel, words)
+  return listener == '' and heard or listening()
+end
+
+if verb == 'listen' then
+  local node, name = ARGV[first], ARGV[first + 1]
+  for _, each in ipairs(present()) do
+    if each[2] ~= name then node = each[1] else redis.call('ZREM', listeners, each[1] .. ' ' .. name) end
+  end
+  redis.call('ZADD', listeners, now() + CHOSEN, node .. ' ' .. name)
+  return { node, added, last, 0, 0, 0 }
+end
 
 if verb == 'look' then
   return { redis.call('EXISTS', lease) == 1 and 'HELD' or 'FREE', added, last, 0, 0, tell() }

@@ -3,7 +3,8 @@
 from typing import Annotated
 from urllib.parse import parse_qs, quote, urlsplit
 
-from pydantic import AfterValidator, PostgresDsn, RedisDsn
+from pydantic import AfterValidator, BeforeValidator, PostgresDsn, RedisDsn
+from pydantic_settings import NoDecode
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -35,6 +36,31 @@ def with_password(address: str, password: str) -> str:
     login = f"{parts.username}:{quote(password, safe='')}"
     return parts._replace(netloc=f"{login}@{host}").geturl()
 
+
+def database_of(url: RedisDsn) -> str:
+    """Its number; empty for the one that a connection begins in."""
+    database = (url.path or "/").strip("/")
+    return "" if database == "0" else database
+
+
+def _addresses(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(_address(each.strip()) for each in value.split(",") if each.strip())
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host.strip("[]") or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ValueError("must be host:port, several with commas between")
+    return host.strip("[]"), int(port)
+
+
+Address = tuple[str, int]
+"""Host and port."""
+
+Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_addresses)]
+"""Addresses separated by commas."""
 
 RedisUrl = Annotated[RedisDsn, AfterValidator(_understood_by_all)]
 PostgresUrl = Annotated[PostgresDsn, AfterValidator(_known_ssl_mode)]

@@ -5,28 +5,40 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from redis import exceptions
-from redis.asyncio import Connection, Redis
+from redis.asyncio import Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
 
+from pipeline.nodes import locate
 from pipeline.outage import Outage
 from pipeline.settings import Settings
 
 CONNECT_TIMEOUT = 3.0
 REPLY_TIMEOUT = 10.0  # above every block time, and a dead socket is noticed well within 15 s
 
+# The stream has gone to another node, or this one is no longer its master.
+_MOVED = (exceptions.MovedError, exceptions.AskError, exceptions.ReadOnlyError)
+
 # Replies that say "not now" rather than "never": waiting, or an operator, can mend them.
 _PASSING = (
     exceptions.ConnectionError,  # wrong credentials and LOADING too
     exceptions.TimeoutError,
     exceptions.OutOfMemoryError,
-    exceptions.ReadOnlyError,
     exceptions.NoPermissionError,
     exceptions.TryAgainError,
+    *_MOVED,
     OSError,
 )
-_PASSING_CODES = ("MISCONF", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "BUSY ", "UNKILLABLE")
+_PASSING_CODES = (
+    "MISCONF",
+    "MASTERDOWN",
+    "NOREPLICAS",
+    "CLUSTERDOWN",
+    "UNBLOCKED",  # a master that becomes a replica says so to those who wait for an entry
+    "BUSY ",
+    "UNKILLABLE",
+)
 
 
 class _Connection(Connection):
@@ -36,9 +48,39 @@ class _Connection(Connection):
         return packed
 
 
+class _Following(Connection):
+    """Each time it connects, it asks where the stream's master is."""
+
+    def __init__(self, *, settings: Settings, **options: Any) -> None:
+        super().__init__(**options)
+        self._settings = settings
+
+    async def _connect(self) -> None:
+        self.host, self.port = (await locate(self._settings)).master
+        await super()._connect()  # type: ignore[no-untyped-call]  # it has no types
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*args, **options)
+        except _MOVED:
+            await self.disconnect(nowait=True)
+            raise
+
+
+class _FollowingPlain(_Following, _Connection):
+    pass
+
+
+class _FollowingTls(_Following, SSLConnection):
+    pass
+
+
 @asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[Redis]:
-    """A client that raises at once; who waits, and how long, is `persist`'s to decide."""
+    """A client that raises at once; who waits, and how long, is `persist`'s to decide.
+
+    In a cluster it is one of the stream's master, wherever that is; so is any key beside it.
+    """
     client = Redis.from_url(
         str(settings.redis_url),
         socket_timeout=REPLY_TIMEOUT,
@@ -49,6 +91,11 @@ async def connect(settings: Settings) -> AsyncIterator[Redis]:
         protocol=2,
         connection_class=_Connection,  # not with TLS, which has its own
     )
+    if settings.follows:
+        pool = client.connection_pool
+        is_tls = issubclass(pool.connection_class, SSLConnection)
+        pool.connection_class = _FollowingTls if is_tls else _FollowingPlain
+        pool.connection_kwargs["settings"] = settings
     try:
         yield client
     finally:

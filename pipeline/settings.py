@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from pipeline.addresses import PostgresUrl, RedisUrl, with_password
+from pipeline.addresses import Addresses, PostgresUrl, RedisUrl, database_of, with_password
 
 
 def _seconds(value: object) -> object:
@@ -107,6 +107,14 @@ class Settings(Environment):
     redis_password: SecretStr | None = Field(
         None, description="the user's password, if REDIS_URL names a user without one"
     )
+    redis_cluster: Addresses = Field(
+        (),
+        description="nodes of a Redis Cluster, as host:port,…: any tells who has the stream",
+    )
+    redis_sentinels: Addresses = Field(
+        (), description="Sentinels, as host:port,…: they tell who is the master"
+    )
+    redis_master: str = Field("pipeline", min_length=1, description="its name among Sentinels")
     stream: str = Field("ticks", min_length=1, description="key of the tick stream")
     shards: int = Field(
         1, ge=1, le=MOST_SHARDS, description="streams that ticks are spread over, by stock name"
@@ -125,6 +133,19 @@ class Settings(Environment):
         if self.shards > 1 and "{" in self.stream:
             raise ValueError("STREAM must have no braces: each shard has its own")
         return self
+
+    @model_validator(mode="after")
+    def _follows_one(self) -> Self:
+        if self.redis_cluster and self.redis_sentinels:
+            raise ValueError("REDIS_CLUSTER and REDIS_SENTINELS exclude each other")
+        if self.redis_cluster and database_of(self.redis_url):
+            raise ValueError("REDIS_URL must name no database: a cluster has none but 0")
+        return self
+
+    @property
+    def follows(self) -> bool:
+        """Whether the stream may move: then REDIS_URL says how to come in, but not where."""
+        return bool(self.redis_cluster or self.redis_sentinels)
 
     def helper_key(self, *parts: str) -> str:
         """A key beside the stream; the braces keep all of them in one Redis Cluster slot."""

@@ -25,7 +25,7 @@ api=$(secret REDIS_API_PASSWORD)
 
 keys='~ticks ~{ticks}:* ~ticks:{*'   # the last: of shards, each with its own braces
 channels='&NYSE &NASDAQ'
-hello='+ping +hello +client|setinfo +client|setname'   # what client libraries say at first
+hello='+ping +hello +client|setinfo +client|setname +cluster|slots'   # what client libraries say at first
 
 # reader GROUP: what its members may. Heartbeats, marks and dead letters are theirs under the group's own name only.
 reader() {
@@ -56,7 +56,7 @@ cat > "$users" <<USERS
 user default $at_first
 user operator on >$operator ~* &* +@all
 user generator on >$generator $channels $hello +publish
-user bridge on >$bridge $keys $channels &{ticks}:control* &ticks:{*}:control* $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xgroup|setid +hincrby +xadd +xlen +info +get +set +del +pexpire +xrevrange (resetchannels &{ticks}:control* &ticks:{*}:control* +publish)
+user bridge on >$bridge $keys $channels &{ticks}:control* &ticks:{*}:control* $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xgroup|setid +hincrby +xadd +xlen +info +get +set +del +pexpire +xrevrange +time +zadd +zrange +zrem +zremrangebyscore (resetchannels &{ticks}:control* &ticks:{*}:control* +publish)
 user forwarder on >$forwarder $(reader forwarder)
 user writer on >$writer $(reader writer)
 user api on >$api %R~ticks %R~{ticks}:* %R~ticks:{* $hello +info +xinfo|stream +xinfo|groups +xpending +xrange +xlen +hgetall

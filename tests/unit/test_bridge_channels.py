@@ -3,13 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from pydantic import RedisDsn
 
 from bridge.backlog import Backlog
 from bridge.channels import ChannelConnection
 from bridge.lineup import LineUp
+from bridge.post import Post
 from bridge.ring import Ring
+from bridge.settings import BridgeSettings
 
-CONTROL = b"{ticks}:control"
+POST = Post(BridgeSettings(redis_url=RedisDsn("redis://nowhere")))
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def line_up() -> LineUp:
 def test_who_subscribes_learns_the_position_or_that_nobody_knows_it(
     line_up: LineUp, answer: bytes, position: int, refused: str | None
 ) -> None:
-    connection = ChannelConnection(line_up, CONTROL, None)
+    connection = ChannelConnection(line_up, POST, None)
     connection.data_received(answer)
     assert (connection.position, connection.refused) == (position, refused)
 

@@ -195,3 +195,30 @@ def _faults() -> set[str]:
     with pytest.raises(ValidationError) as caught:
         SomeSettings()
     return {str(error["loc"][0]) for error in caught.value.errors()}
+
+
+def test_nodes_of_a_cluster_are_addresses(environment: pytest.MonkeyPatch) -> None:
+    assert not SomeSettings().follows
+    environment.setenv("REDIS_CLUSTER", "redis-1:6379, [::1]:7000")
+    settings = SomeSettings()
+    assert (settings.redis_cluster, settings.follows) == (
+        (("redis-1", 6379), ("::1", 7000)),
+        True,
+    )
+
+
+@pytest.mark.parametrize("nodes", ["redis-1", "redis-1:", ":6379", "redis-1:port", "redis-1:65536"])
+def test_a_node_without_a_port_is_a_fault(environment: pytest.MonkeyPatch, nodes: str) -> None:
+    environment.setenv("REDIS_SENTINELS", nodes)
+    assert _faults() == {"redis_sentinels"}
+
+
+def test_a_cluster_has_no_sentinels_and_one_database(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("REDIS_CLUSTER", "redis-1:6379")
+    environment.setenv("REDIS_SENTINELS", "sentinel-1:26379")
+    with pytest.raises(ValidationError, match="exclude each other"):
+        SomeSettings()
+    environment.delenv("REDIS_SENTINELS")
+    environment.setenv("REDIS_URL", "redis://h:6379/1")
+    with pytest.raises(ValidationError, match="no database"):
+        SomeSettings()

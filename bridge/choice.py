@@ -1,0 +1,34 @@
+"""where_to_listen(): the node whose pub/sub all bridges of a stream hear."""
+
+from bridge.post import Post
+from bridge.script import StreamScript
+from bridge.settings import BridgeSettings
+from pipeline.addresses import Address
+from pipeline.connections import redis_outage
+from pipeline.nodes import locate
+
+
+async def where_to_listen(
+    settings: BridgeSettings, post: Post, failed: int
+) -> tuple[int, Address | None]:
+    """The stream's position, -1 if it isn't known, and the node's address.
+
+    None: the stream's own, which says the position itself. In a cluster it is where the bridges
+    listen that are there already; else the best there is, after so many `failed` attempts another.
+    Raises Outage.
+    """
+    if not settings.follows:
+        return 0, None
+    if post.node and not failed:  # at once: the stream's own node may be away just now
+        return -1, post.address
+    with redis_outage():
+        options = (await locate(settings)).to_listen
+    host, port = options[failed % len(options)]
+    script = StreamScript(settings, post)
+    post.on_its_way = True
+    try:
+        node, position = await script.listen(f"{host}:{port}")
+        post.go_to(node)
+    finally:
+        script.close()
+    return position, post.address
