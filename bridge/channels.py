@@ -107,6 +107,7 @@ class Subscription:
         self._settings = settings
         self._line_up = line_up
         self._post = post or Post(settings)
+        self._connection: ChannelConnection | None = None
         self._failed = 0  # attempts: the next one proposes another node
         self.since_us = 0
         self.without_us = 0  # before `since_us` there was none since then
@@ -127,12 +128,18 @@ class Subscription:
         """Another one: connected or lost meanwhile, or both."""
         return self.connected, self.since_us
 
+    def go_elsewhere(self) -> None:
+        """To the node where the others listen."""
+        self._post.node = ""
+        if self._connection:
+            self._connection.abort()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Feed the backlog until `stop`, then close it."""
         hole, heard_at = Hole(), monotonic()
         try:
             while not stop.is_set():
-                connection = await persist(self._subscribe, stop)
+                connection = self._connection = await persist(self._subscribe, stop)
                 self.since_us = hole.to_us = now_us()
                 # The wall clock may have stepped meanwhile: that makes no hole longer or shorter.
                 self.without_us = hole.to_us - int((monotonic() - heard_at) * 1e6)

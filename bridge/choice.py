@@ -6,6 +6,7 @@ from bridge.settings import BridgeSettings
 from pipeline.addresses import Address
 from pipeline.connections import redis_outage
 from pipeline.nodes import locate
+from pipeline.outage import Outage, say
 
 
 async def where_to_listen(
@@ -24,11 +25,16 @@ async def where_to_listen(
     with redis_outage():
         options = (await locate(settings)).to_listen
     host, port = options[failed % len(options)]
+    node, position = f"{host}:{port}", -1
     script = StreamScript(settings, post)
     post.on_its_way = True
     try:
-        node, position = await script.listen(f"{host}:{port}")
-        post.go_to(node)
+        node, position = await script.listen(node)
+    except Outage as outage:
+        # Its master is away. Who waits for the next one misses prices; if bridges choose apart,
+        # the one without the lease goes to the other when that can be known.
+        say(outage, 0.0, 0.0)
     finally:
         script.close()
+    post.go_to(node)
     return position, post.address

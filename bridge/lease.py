@@ -51,8 +51,10 @@ class Lease:
         self._free_since, held, lined_up = None, False, False
         while True:
             reply = await persist(self._look, give_up)
-            if reply.status == "HELD":
+            if reply.status in {"HELD", "APART"}:
                 self._free_since = None
+                if reply.status == "APART":
+                    self._subscription.go_elsewhere()
                 if not held:
                     emit("lease.held", position=reply.position)
                 held = True
@@ -61,7 +63,7 @@ class Lease:
             if self._line_up.aligned and held and not lined_up:
                 lined_up = True
                 emit("bridge.lined_up", position=self._line_up.position)
-            if self._line_up.backlog.closed and (reply.status == "HELD" or self.others > 0):
+            if self._line_up.backlog.closed and (reply.status != "FREE" or self.others > 0):
                 return None
             await pause(give_up, self._poll_s)
             beat(self._settings.heartbeat_file)

@@ -135,7 +135,7 @@ class StreamScript:
         self._connection: CommandConnection | None = None
 
     async def look(self, question: Marker | None) -> Reply:
-        """HELD or FREE, and where the stream is; a question goes to the other bridges."""
+        """HELD, APART or FREE, and where the stream is; a question goes to the other bridges."""
         return await self._call("look", b"", said=question.encode() if question else b"")
 
     async def listen(self, node: str) -> tuple[str, int]:

@@ -19,6 +19,7 @@
 -- hadn't acknowledged
 --   OK       done
 --   HELD     somebody else has the lease
+--   APART    as HELD, and all others listen on another node than this bridge
 --   FREE     nobody has it
 --   FENCED   the lease isn't ours, or ran out: nothing was done
 --   MOVED    the position isn't the expected one: nothing was done
@@ -148,16 +149,20 @@ local function present()
   return found
 end
 
+local apart = false -- whether others listen, and all of them on another node
+
 -- How many hear the others where this bridge listens, itself counted if it hears the prices.
 local function listening()
   local node, name = string.match(listener, '(%S*) (%S+)')
-  local count = (hears == 'prices' or hears == 'others') and 1 or 0
+  local connected = (hears == 'prices' or hears == 'others') and 1 or 0
+  local here, elsewhere = 0, 0
   for _, each in ipairs(present()) do
-    if each[1] == node and each[2] ~= name then count = count + 1 end
+    if each[1] ~= node then elsewhere = elsewhere + 1 elseif each[2] ~= name then here = here + 1 end
   end
+  apart = connected == 1 and here == 0 and elsewhere > 0
   if hears == 'others' then redis.call('ZADD', listeners, now() + math.max(1000, lease_ms), listener) end
   if hears == 'nothing' then redis.call('ZREM', listeners, listener) end
-  return count
+  return here + connected
 end
 
 local function tell()
@@ -175,7 +180,8 @@ if verb == 'listen' then
 end
 
 if verb == 'look' then
-  return { redis.call('EXISTS', lease) == 1 and 'HELD' or 'FREE', added, last, 0, 0, tell() }
+  local heard, status = tell(), redis.call('EXISTS', lease) == 1 and 'HELD' or 'FREE'
+  return { status == 'HELD' and apart and 'APART' or status, added, last, 0, 0, heard }
 end
 
 if verb == 'take' then
