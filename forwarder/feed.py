@@ -174,4 +174,4 @@ def _rows(entries: Sequence[Entry]) -> tuple[dict[str, list[Row]], list[Rejected
 
 @lru_cache(maxsize=100_000)
 def _quoted(stock_name: str) -> bytes:
-    return orjson.dumps(stock_name)
+    return bytes(memoryview(orjson.dumps(stock_name)))  # a copy: its own keeps a buffer of 4 kB
