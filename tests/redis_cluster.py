@@ -60,6 +60,10 @@ class RedisCluster:
                 return [f"{host}:{port}" for host, port, *_ in nodes]
         return []
 
+    def url(self, stream: str) -> str:
+        """The operator's, of its master."""
+        return self.nodes[self.master(stream)].url
+
     def master(self, key: str) -> str:
         return self.places(key)[0]
 

@@ -1,0 +1,76 @@
+"""Numbered: a market whose prices count, so that whoever has them can tell what is missing."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.exceptions import RedisError
+
+STOCKS = 30
+TOGETHER, PAUSE = 20, 0.01  # at most 2,000 a second: other tests run beside
+AGAIN_AFTER = 0.05
+
+Number = tuple[str, int]
+"""Of a stock."""
+
+Publish = Callable[[Sequence[bytes]], Awaitable[Any]]
+
+
+class Numbered:
+    """What was published: each stock's prices are 1, 2, 3 and so on."""
+
+    def __init__(self) -> None:
+        self.published: dict[Number, int] = {}  # when, in µs, before it was
+        self.unanswered: set[Number] = set()  # published, perhaps
+        self._next = 0
+
+    def make(self) -> list[Number]:
+        """The next ones."""
+        first, self._next = self._next, self._next + TOGETHER
+        return [(f"S{n % STOCKS}", n // STOCKS + 1) for n in range(first, self._next)]
+
+    @property
+    def last(self) -> dict[str, int]:
+        """Of each stock."""
+        last: dict[str, int] = {}
+        for stock, number in self.published:
+            last[stock] = max(number, last.get(stock, 0))
+        return last
+
+    def missing(self, found: Iterable[Number]) -> set[Number]:
+        """Of what was published for sure; raises if anything is there twice or out of order."""
+        numbers: dict[str, list[int]] = {}
+        for stock, number in found:
+            numbers.setdefault(stock, []).append(number)
+        for stock, own in numbers.items():
+            assert own == sorted(set(own)), f"{stock} is out of order or has a number twice"
+        known = {(stock, number) for stock, own in numbers.items() for number in own}
+        assert not known - self.published.keys() - self.unanswered, "never published"
+        return self.published.keys() - known
+
+
+@asynccontextmanager
+async def counting(publish: Publish) -> AsyncIterator[Numbered]:
+    """Publishes until the end; `publish` raises for what may not have been."""
+    numbers, over = Numbered(), asyncio.Event()
+
+    async def trade() -> None:
+        while not over.is_set():
+            new, now_us = numbers.make(), time.time_ns() // 1000
+            try:
+                await publish([f"{stock}:{number}".encode() for stock, number in new])
+            except (RedisError, OSError):
+                numbers.unanswered.update(new)
+                await asyncio.sleep(AGAIN_AFTER)
+            else:
+                numbers.published.update(dict.fromkeys(new, now_us))
+                await asyncio.sleep(PAUSE)
+
+    task = asyncio.create_task(trade())
+    try:
+        yield numbers
+    finally:
+        over.set()
+        await task
