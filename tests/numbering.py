@@ -2,20 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 STOCKS = 30
 TOGETHER, PAUSE = 20, 0.01  # at most 2,000 a second: other tests run beside
-AGAIN_AFTER = 0.05
 
 Number = tuple[str, int]
 """Of a stock."""
-
-Publish = Callable[[Sequence[bytes]], Awaitable[Any]]
 
 
 class Numbered:
@@ -51,22 +51,47 @@ class Numbered:
         return self.published.keys() - known
 
 
+class _Publisher:
+    """Says it when a call failed, and tries none again: it may have been published."""
+
+    def __init__(self, channel: str, where: Callable[[], str]) -> None:
+        self._channel, self._where = channel, where
+        self._redis: Any = None
+
+    async def publish(self, messages: Sequence[bytes]) -> bool:
+        try:
+            if not self._redis:
+                never = Retry(NoBackoff(), 0)
+                self._redis = Redis.from_url(self._where(), protocol=2, retry=never)
+            async with self._redis.pipeline(transaction=False) as batch:
+                for message in messages:
+                    batch.publish(self._channel, message)
+                await batch.execute()
+        except (RedisError, OSError):
+            await self.close()
+            return False
+        return True
+
+    async def close(self) -> None:
+        redis, self._redis = self._redis, None
+        if redis:
+            await redis.aclose()
+
+
 @asynccontextmanager
-async def counting(publish: Publish) -> AsyncIterator[Numbered]:
-    """Publishes until the end; `publish` raises for what may not have been."""
+async def counting(channel: str, where: Callable[[], str]) -> AsyncIterator[Numbered]:
+    """Publishes until the end; `where` is asked before each connection."""
     numbers, over = Numbered(), asyncio.Event()
+    publisher = _Publisher(channel, where)
 
     async def trade() -> None:
         while not over.is_set():
             new, now_us = numbers.make(), time.time_ns() // 1000
-            try:
-                await publish([f"{stock}:{number}".encode() for stock, number in new])
-            except (RedisError, OSError):
-                numbers.unanswered.update(new)
-                await asyncio.sleep(AGAIN_AFTER)
-            else:
+            if await publisher.publish([f"{stock}:{number}".encode() for stock, number in new]):
                 numbers.published.update(dict.fromkeys(new, now_us))
-                await asyncio.sleep(PAUSE)
+            else:
+                numbers.unanswered.update(new)
+            await asyncio.sleep(PAUSE)
 
     task = asyncio.create_task(trade())
     try:
@@ -74,3 +99,4 @@ async def counting(publish: Publish) -> AsyncIterator[Numbered]:
     finally:
         over.set()
         await task
+        await publisher.close()

@@ -1,7 +1,7 @@
 """Scene: bridges and readers on a Redis that may move, a load, and what became of all of it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from tests.waiting import wait_until
 STREAM, CHANNEL = "ticks", "NYSE"
 LAST = "SELECT stock_name, max(price)::int AS last FROM stock_prices GROUP BY stock_name"
 CAUGHT_UP = 40.0
+ON_ITS_WAY = 50_000  # µs that a price may take to a bridge
 
 
 class Place(Protocol):
@@ -74,19 +75,9 @@ class Scene:
         own = self.place.settings(user)
         return own | {"SHARDS": self.shards}, own["REDIS_URL"]
 
-    @asynccontextmanager
-    async def load(self, url: str) -> AsyncIterator[Numbered]:
+    def load(self, where: Callable[[], str]) -> AbstractAsyncContextManager[Numbered]:
         """Published on that node."""
-        async with look(url) as redis:
-
-            async def publish(messages: list[bytes]) -> None:
-                async with redis.pipeline(transaction=False) as batch:
-                    for message in messages:
-                        batch.publish(CHANNEL, message)
-                    await batch.execute()
-
-            async with counting(publish) as numbers:
-                yield numbers
+        return counting(CHANNEL, where)
 
     def listened(self, shard: int = 0) -> set[str]:
         """Nodes that the running bridges listen on, each the last that it said."""
@@ -116,10 +107,21 @@ class Scene:
             for bad in ("bridge.gap", "bridge.unaligned", "stream.foreign", "bridge.overflow"):
                 assert not bridge.find(bad), bridge.transcript()
 
-    def gap(self, shard: int = 0) -> Event | None:
-        """The first that a bridge said of that shard."""
-        found = [bridge.find("bridge.gap", **self._about(shard)) for bridge in self.bridges]
-        return next(filter(None, found), None)
+    def gaps(self) -> list[Event]:
+        """All that were said."""
+        return [e for bridge in self.bridges for e in bridge.events if e["event"] == "bridge.gap"]
+
+    async def unsaid(self, numbers: Numbered) -> set[Number]:
+        """What is missing, and was published in no gap that a bridge said."""
+        gaps = self.gaps()
+        return {
+            number
+            for number in await self.missing(numbers)
+            if not any(
+                gap["from_us"] - ON_ITS_WAY < numbers.published[number] < gap["to_us"]
+                for gap in gaps
+            )
+        }
 
     async def rows_are_entries(self) -> None:
         """Nothing is stored that no stream has; none of which anything was trimmed."""
