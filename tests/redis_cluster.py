@@ -1,8 +1,9 @@
-"""RedisCluster: three masters and a replica of each, as processes, and what an operator does to them."""
+"""RedisCluster: three masters, a replica of each, and what an operator does to them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import combinations
 
 from redis.exceptions import RedisError
 
@@ -52,6 +53,13 @@ class RedisCluster(RedisNodes):
         self.ask(new, "CLUSTER", "FAILOVER")
         return await self.promoted(key, old)
 
+    def forget(self, address: str) -> None:
+        """The others do. It goes on, follows its master, and gets no more of what is published."""
+        name = self.ask(address, "CLUSTER", "MYID")
+        self._away.add(address)
+        for other in self.living:
+            self.ask(other, "CLUSTER", "FORGET", name)
+
     async def move(self, key: str, target: str) -> None:
         """Its slot, with all that is in it, to another master: as `redis-cli --cluster` does it."""
         source = self.master(key)
@@ -60,9 +68,9 @@ class RedisCluster(RedisNodes):
         self.ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", names[source])
         self.ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", names[target])
         who = ("AUTH2", *login(self.nodes[target].url))
-        where = *target.split(":"), "", 0, 5000
+        host, port = target.split(":")
         while keys := self.ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 100):
-            self.ask(source, "MIGRATE", *where, *who, "KEYS", *keys)
+            self.ask(source, "MIGRATE", host, port, "", 0, 5000, *who, "KEYS", *keys)
         for each in (target, source):
             self.ask(each, "CLUSTER", "SETSLOT", slot, "NODE", names[target])
         await self.promoted(key, source)
@@ -71,23 +79,18 @@ class RedisCluster(RedisNodes):
         """Make a cluster of nodes that run and know nobody."""
         addresses = list(self.nodes)
         masters, replicas = addresses[:3], addresses[3:]
-        ends = (SLOTS, *FIRST_SLOTS)
-        for epoch, (address, first, end) in enumerate(zip(masters, FIRST_SLOTS, ends, strict=False)):
-            self.ask(address, "CLUSTER", "SET-CONFIG-EPOCH", epoch + 1)
+        ends = (SLOTS, *FIRST_SLOTS[:-1])
+        for address, first, end in zip(masters, FIRST_SLOTS, ends, strict=True):
+            self.ask(address, "CLUSTER", "SET-CONFIG-EPOCH", masters.index(address) + 1)
             self.ask(address, "CLUSTER", "ADDSLOTSRANGE", first, end - 1)
-        for address in addresses:
-            for other in addresses:
-                if address < other:
-                    self.ask(address, "CLUSTER", "MEET", *other.split(":"), *self._bus(other))
+        for address, other in combinations(addresses, 2):
+            host, port = other.split(":")
+            self.ask(address, "CLUSTER", "MEET", host, port, int(port) + 1)
         for master, replica in zip(masters, replicas, strict=True):
             name = self.ask(master, "CLUSTER", "MYID")
             wait_ready(partial(self._knows, replica, name), replica)
             self.ask(replica, "CLUSTER", "REPLICATE", name)
         wait_ready(self._is_well, "the cluster")
-
-    @staticmethod
-    def _bus(address: str) -> tuple[int]:
-        return (int(address.rpartition(":")[2]) + 1,)
 
     def _knows(self, address: str, name: str) -> bool:
         return name in self.ask(address, "CLUSTER", "NODES")
@@ -99,7 +102,7 @@ class RedisCluster(RedisNodes):
             return False
 
     def _follows(self, address: str) -> bool:
-        """A master of a replica that has all it has, or the replica; knowing the same as the first."""
+        """A replica that has all, or the master of one; it knows the same as the first."""
         known = [self._known(each) for each in (address, next(iter(self.nodes)))]
         if len(known[0]) != len(FIRST_SLOTS) or known[0] != known[1]:
             return False

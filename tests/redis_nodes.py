@@ -1,4 +1,4 @@
-"""RedisNodes: several Redis processes that belong together; what a test asks of them and does to them."""
+"""RedisNodes: Redis processes that belong together, what they answer, and what happens to them."""
 
 from dataclasses import dataclass, field
 from typing import Any

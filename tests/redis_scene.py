@@ -51,7 +51,8 @@ class Scene:
     async def add_bridge(self) -> Service:
         """One that leads, or has lined up with the one that does."""
         event = "bridge.lined_up" if self.bridges else "lease.taken"
-        self.bridges.append(self.service("bridge", **self._own("bridge")[0], STREAM=STREAM, CHANNELS=CHANNEL))
+        own, _ = self._own("bridge")
+        self.bridges.append(self.service("bridge", **own, STREAM=STREAM, CHANNELS=CHANNEL))
         for shard in range(self.shards):
             about = self._about(shard)
             await self.bridges[-1].wait_for(event, 20.0, **about)
@@ -59,9 +60,8 @@ class Scene:
 
     def add_writer(self, name: str) -> Service:
         own, url = self._own("writer")
-        return start_writer(
-            self.service, url, self.postgres.server, STREAM, CONSUMER=name, **own
-        )
+        server = self.postgres.server
+        return start_writer(self.service, url, server, STREAM, CONSUMER=name, **own)
 
     def add_forwarder(self, centrifugo: CentrifugoServer) -> Service:
         own, url = self._own("forwarder")

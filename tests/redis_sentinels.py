@@ -32,7 +32,7 @@ class RedisSentinels(RedisNodes):
         """A service's: with the rights it has in the product."""
         return {"REDIS_SENTINELS": ",".join(self.watch.nodes), "REDIS_URL": self.nowhere(user)}
 
-    def places(self, key: str, asked: str = "") -> list[str]:
+    def places(self, key: str, asked: str = "") -> list[str]:  # noqa: ARG002 - all keys are there
         """The master, then its replicas that are well, as a Sentinel knows them; for any key."""
         asked = asked or self.watch.living[0]
         host, port = self.watch.ask(asked, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)

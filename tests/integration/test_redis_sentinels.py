@@ -31,6 +31,4 @@ async def test_a_master_that_dies_under_load_is_followed_by_its_replica_and_what
         sentinels.kill(old)
         await sentinels.promoted(old)
         await scene.further(STREAM)
-    missing = await scene.missing(numbers)
-    print("missing", len(missing), scene.gaps(), "unanswered", len(numbers.unanswered))
     assert not await scene.unsaid(numbers)
