@@ -82,8 +82,7 @@ class ChannelConnection(Connection):
                 self._add(Piece(received_us, channels, messages, size * len(run)))
                 run = []
             if type(item) is list and item[0] == b"message":
-                self._post.told_at = self.heard_at
-                self._line_up.hear(item[2])
+                self._line_up.hear(self._post.hear(item[2]))
             elif item is not None:
                 self._note(item)
 
@@ -145,14 +144,15 @@ class Subscription:
                 self.without_us = hole.to_us - int((monotonic() - heard_at) * 1e6)
                 hole.from_us = self.without_us
                 self.position = connection.position
-                self.connected, self._post.on_its_way = True, False
+                self._post.arrive()
                 self.ready.set()
                 await self._watch(connection, stop)
-                self.connected = False
+                self._post.leave()
                 await self._leave(connection)
                 connection.abort()
                 if not stop.is_set():
-                    hole, heard_at = Hole(connection.heard_us), connection.heard_at
+                    heard_us, heard_at = self._heard_all_until(connection)
+                    hole = Hole(heard_us)
                     self._line_up.backlog.insert(hole)
         except Stopped:
             pass
@@ -211,7 +211,8 @@ class Subscription:
 
     async def _watch(self, connection: ChannelConnection, stop: asyncio.Event) -> None:
         """Return when the connection is lost, silent for too long, or no longer wanted."""
-        over = asyncio.ensure_future(_first(connection.lost, stop))
+        ends = (connection.lost, self._post.echo.broken, stop)
+        over = asyncio.ensure_future(_first(*ends))
         unanswered = 0
         while not over.done() and unanswered < UNANSWERED_LIMIT:
             heard_us = connection.heard_us
@@ -222,6 +223,16 @@ class Subscription:
         if unanswered == UNANSWERED_LIMIT:
             emit("outage", neighbour="redis", reason="subscription is silent")
         over.cancel()
+
+    def _heard_all_until(self, connection: ChannelConnection) -> tuple[int, float]:
+        """In µs of the wall clock, and in seconds of the other."""
+        echo = self._post.echo
+        if not echo.broken.is_set():
+            return connection.heard_us, connection.heard_at
+        reason = f"{self._post.node} doesn't hear all that is published"
+        emit("outage", neighbour="redis", reason=reason)
+        self._failed = 1  # so another one is asked next
+        return now_us() - int((monotonic() - echo.heard_at) * 1e6), echo.heard_at
 
 
 async def _first(*events: asyncio.Event) -> None:

@@ -10,7 +10,8 @@
 --   trim     how many entries may stay, whoever needs more; about how many go in one step; names of the groups that must
 --            have had an entry before it goes
 --   release  (position ignored)
---   listen   (position ignored) a node to listen on, if nobody listens yet; the bridge's name
+--   listen   (position ignored) a node to listen on, if nobody listens yet; the bridge's name; a node that
+--            it left as useless, so whoever is there will leave too
 -- ARGV[5] is the id of a message in flight, empty if there is none. ARGV[6] is a channel, ARGV[7] what to tell the other
 -- bridges there, if the verb is done: so what they hear is in the order of what was done. ARGV[8] is the node that this
 -- bridge listens on and its name, empty if that node is this one; ARGV[9] what it hears: nothing, soon, prices, or others.
@@ -171,9 +172,9 @@ local function tell()
 end
 
 if verb == 'listen' then
-  local node, name = ARGV[first], ARGV[first + 1]
+  local node, name, left = ARGV[first], ARGV[first + 1], ARGV[first + 2]
   for _, each in ipairs(present()) do
-    if each[2] ~= name then node = each[1] else redis.call('ZREM', listeners, each[1] .. ' ' .. name) end
+    if each[2] ~= name then node = each[1] == left and node or each[1] else redis.call('ZREM', listeners, each[1] .. ' ' .. name) end
   end
   redis.call('ZADD', listeners, now() + CHOSEN, node .. ' ' .. name)
   return { node, added, last, 0, 0, 0 }
