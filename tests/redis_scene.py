@@ -12,7 +12,8 @@ from tests.looking import look
 from tests.numbering import Number, Numbered, counting
 from tests.servers import CentrifugoServer
 from tests.services import Event, Service, StartService
-from tests.ticks import settled, stored
+from tests.ticks import settled
+from tests.ticks import stored as rows_of
 from tests.waiting import wait_until
 
 STREAM, CHANNEL = "ticks", "NYSE"
@@ -51,29 +52,27 @@ class Scene:
     async def add_bridge(self) -> Service:
         """One that leads, or has lined up with the one that does."""
         event = "bridge.lined_up" if self.bridges else "lease.taken"
-        own, _ = self._own("bridge")
-        self.bridges.append(self.service("bridge", **own, STREAM=STREAM, CHANNELS=CHANNEL))
+        self.bridges.append(self.service("bridge", **self.own("bridge"), CHANNELS=CHANNEL))
         for shard in range(self.shards):
             about = self._about(shard)
             await self.bridges[-1].wait_for(event, 20.0, **about)
         return self.bridges[-1]
 
     def add_writer(self, name: str) -> Service:
-        own, url = self._own("writer")
-        server = self.postgres.server
-        return start_writer(self.service, url, server, STREAM, CONSUMER=name, **own)
+        own, server = self.own("writer") | {"CONSUMER": name}, self.postgres.server
+        return start_writer(self.service, own.pop("REDIS_URL"), server, own.pop("STREAM"), **own)
 
     def add_forwarder(self, centrifugo: CentrifugoServer) -> Service:
-        own, url = self._own("forwarder")
-        return start_forwarder(self.service, url, centrifugo, STREAM, **own)
+        own = self.own("forwarder")
+        url, stream = own.pop("REDIS_URL"), own.pop("STREAM")
+        return start_forwarder(self.service, url, centrifugo, stream, **own)
 
     def _about(self, shard: int) -> dict[str, int]:
         return {"shard": shard} if self.shards > 1 else {}
 
-    def _own(self, user: str) -> tuple[dict[str, Any], str]:
-        """A service's settings, and REDIS_URL among them."""
-        own = self.place.settings(user)
-        return own | {"SHARDS": self.shards}, own["REDIS_URL"]
+    def own(self, user: str) -> dict[str, Any]:
+        """A service's settings."""
+        return self.place.settings(user) | {"STREAM": STREAM, "SHARDS": self.shards}
 
     def load(self, where: Callable[[], str]) -> AbstractAsyncContextManager[Numbered]:
         """Published on that node."""
@@ -131,7 +130,7 @@ class Scene:
                 for entry_id, _ in await redis.xrange(stream):
                     ms, sequence = map(int, entry_id.split(b"-"))
                     entries.add(ms << 20 | sequence)
-        assert {row.event_id for row in await stored(self.postgres.connection)} == entries
+        assert {row.event_id for row in await rows_of(self.postgres.connection)} == entries
 
     async def further(self, stream: str, by: int = 500) -> None:
         """Return once so many more are in it."""
@@ -140,13 +139,17 @@ class Scene:
             lambda: self.place.appended(stream) >= before + by, CAUGHT_UP, f"{by} more in {stream}"
         )
 
-    async def missing(self, numbers: Numbered) -> set[Number]:
-        """Of what was published, once the last prices are stored; raises if one is there twice."""
-        await wait_until(partial(self._has_last, numbers), CAUGHT_UP, "the last prices")
+    async def stored(self) -> None:
+        """Return once the writer has stored all that is in the streams."""
         for stream in self.streams:
             async with look(partial(self.place.url, stream)) as redis:
                 await wait_until(partial(settled, redis, stream, "writer"), CAUGHT_UP, stream)
-        rows = await stored(self.postgres.connection)
+
+    async def missing(self, numbers: Numbered) -> set[Number]:
+        """Of what was published, once the last prices are stored; raises if one is there twice."""
+        await wait_until(partial(self._has_last, numbers), CAUGHT_UP, "the last prices")
+        await self.stored()
+        rows = await rows_of(self.postgres.connection)
         return numbers.missing((row.stock_name, int(row.price)) for row in rows)
 
     async def _has_last(self, numbers: Numbered) -> bool:

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from tests.api_process import running_api
 from tests.conftest import Database
 from tests.feed_client import Tick, following
 from tests.market import halves
@@ -117,6 +118,35 @@ async def test_the_node_that_bridges_listen_on_is_gone_and_what_was_missed_is_sa
         await wait_until(lambda: len(scene.listened(0) - {listened}) == 1, what="another node")
         await scene.further(FIRST)
     assert not await scene.unsaid(numbers)
+
+
+async def test_generator_and_api_find_their_way_around_a_master_that_died(
+    cluster: RedisCluster, scene: Scene
+) -> None:
+    await scene.add_bridge()
+    scene.add_writer("a")
+    market = cluster.settings("generator") | {"GENERATOR_HZ": "200"}
+    generator = scene.service("generator", **market)
+    own = scene.own("api") | {"POSTGRES_DSN": scene.postgres.dsn("api")}
+    async with running_api(scene.service, **own) as api:
+        await scene.further(FIRST)
+        victim = cluster.master("ticks")  # where the generator publishes
+        cluster.kill(victim)
+        await cluster.promoted("ticks", victim)
+        await scene.further(FIRST)
+        assert await generator.terminate() == 0
+        await scene.stored()
+        status = (await api.get("/api/status")).json
+    assert status["redis"] == "ok"
+    assert status["stream"]["appended"] == sum(map(cluster.appended, scene.streams))
+    assert status["groups"][1] == {
+        "name": "writer",
+        "lag_entries": 0,
+        "lag_seconds": 0,
+        "pending": 0,
+        "consumers": 1,
+    }
+    assert status["bridge_gaps"]["count"] == 0
 
 
 @asynccontextmanager
