@@ -22,7 +22,7 @@ class Numbered:
     """What was published: each stock's prices are 1, 2, 3 and so on."""
 
     def __init__(self) -> None:
-        self.published: dict[Number, int] = {}  # when, in µs, before it was
+        self.published: dict[Number, tuple[int, int]] = {}  # asked and answered when, in µs
         self.unanswered: set[Number] = set()  # published, perhaps
         self._next = 0
 
@@ -86,9 +86,10 @@ async def counting(channel: str, where: Callable[[], str]) -> AsyncIterator[Numb
 
     async def trade() -> None:
         while not over.is_set():
-            new, now_us = numbers.make(), time.time_ns() // 1000
+            new, asked_us = numbers.make(), time.time_ns() // 1000
             if await publisher.publish([f"{stock}:{number}".encode() for stock, number in new]):
-                numbers.published.update(dict.fromkeys(new, now_us))
+                times = asked_us, time.time_ns() // 1000
+                numbers.published.update(dict.fromkeys(new, times))
             else:
                 numbers.unanswered.update(new)
             await asyncio.sleep(PAUSE)

@@ -112,15 +112,13 @@ class Scene:
 
     async def unsaid(self, numbers: Numbered) -> set[Number]:
         """What is missing, and was published in no gap that a bridge said."""
-        gaps = self.gaps()
-        return {
-            number
-            for number in await self.missing(numbers)
-            if not any(
-                gap["from_us"] - ON_ITS_WAY < numbers.published[number] < gap["to_us"]
-                for gap in gaps
-            )
-        }
+        spans = [(gap["from_us"] - ON_ITS_WAY, gap["to_us"]) for gap in self.gaps()]
+
+        def said(number: Number) -> bool:
+            asked_us, answered_us = numbers.published[number]
+            return any(asked_us < to_us and answered_us > from_us for from_us, to_us in spans)
+
+        return {number for number in await self.missing(numbers) if not said(number)}
 
     async def rows_are_entries(self) -> None:
         """Nothing is stored that no stream has; none of which anything was trimmed."""
