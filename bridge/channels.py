@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 from functools import partial
+from secrets import token_hex
 from time import monotonic
 from typing import Any
 
@@ -42,6 +43,7 @@ class ChannelConnection(Connection):
         self._shard = shard
         self.heard_us, self.heard_at = now_us(), monotonic()
         self.position = self.confirmed = 0
+        self.echo = b""  # of the newest PING that was answered
         self.answer = asyncio.Event()
         self.refused: str | None = None
 
@@ -97,6 +99,9 @@ class ChannelConnection(Connection):
         elif isinstance(item, list) and item[0] in (b"subscribe", b"unsubscribe"):
             self.confirmed = item[2]
             self.answer.set()
+        elif isinstance(item, list) and item[0] == b"pong":
+            self.echo = item[1]
+            self.answer.set()
 
 
 class Subscription:
@@ -132,6 +137,17 @@ class Subscription:
         self._post.node = ""
         if self._connection:
             self._connection.abort()
+
+    async def catch_up(self) -> bool:
+        """Read all that its node has for us; False if the connection is over before that."""
+        connection, word = self._connection, token_hex(4)
+        if not connection:
+            return False
+        connection.send("PING", word)
+        while connection.echo != word.encode() and not connection.lost.is_set():
+            connection.answer.clear()
+            await _first(connection.answer, connection.lost)
+        return not connection.lost.is_set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Feed the backlog until `stop`, then close it."""

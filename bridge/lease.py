@@ -119,14 +119,18 @@ class Lease:
         if reply.status != "OK":
             line_up.token = b""
             return None
+        caught_up = not connected
         if connected:
             # With nobody else there we go on deaf too: before the lease ends.
             limit = HEARD_LIMIT if reply.receivers > 1 else min(HEARD_LIMIT, self._lease_s / 2)
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
+                    caught_up = await self._subscription.catch_up()
                     await line_up.confirmed.wait()
         heard = line_up.confirmed.is_set()
-        if not heard and reply.receivers > connected:
+        # Of what is still on its way to us, another one may have appended some.
+        unread = not caught_up and line_up.behind(reply)
+        if unread or (not heard and reply.receivers > connected):
             await self.give_up(line_up.token, "deaf")
             return None
         # On its way from another node a word can get lost: who heard this one may lack one before.
