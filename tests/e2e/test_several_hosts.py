@@ -138,7 +138,7 @@ async def test_hosts_that_are_cut_off_for_20_s_cost_no_tick(system: Spread) -> N
             taken = work.standby.service.wait_for("lease.taken", since=said[work.standby.service])
             assert (await taken)["exact"]
             await forwarder.wait_for("outage", NOTICED, said[forwarder], neighbour="centrifugo")
-            await work.shown(spared)
+            await work.shown(spared, NOTICED)
 
             await wait_until(partial(work.in_hand, "a"), what="a writer has something in hand")
             second_cut.enter_context(beginning_a_row(writer.host, system.postgres.dsn("writer")))
@@ -149,8 +149,8 @@ async def test_hosts_that_are_cut_off_for_20_s_cost_no_tick(system: Spread) -> N
             await until(began + CUT)
             first_cut.close()
             await other_writer.service.wait_for("stream.claimed", CUT, said[other_writer.service])
-            await work.stored()
-            await work.shown(spared)
+            await work.stored(NOTICED)
+            await work.shown(spared, NOTICED)
             await until(also_began + CUT)
         await work.shown(work.clients[0])
         await work.active.service.wait_for("bridge.lined_up", PATIENCE, said[work.active.service])
