@@ -18,7 +18,12 @@ CONNECT_TIMEOUT = 3.0
 REPLY_TIMEOUT = 10.0  # above every block time, and a dead socket is noticed well within 15 s
 
 # The stream has gone to another node, or this one is no longer its master.
-_MOVED = (exceptions.MovedError, exceptions.AskError, exceptions.ReadOnlyError)
+_MOVED = (
+    exceptions.MovedError,
+    exceptions.AskError,
+    exceptions.ReadOnlyError,
+    exceptions.ClusterDownError,  # MASTERDOWN too; it may be this node alone that thinks so
+)
 
 # Replies that say "not now" rather than "never": waiting, or an operator, can mend them.
 _PASSING = (
@@ -32,9 +37,7 @@ _PASSING = (
 )
 _PASSING_CODES = (
     "MISCONF",
-    "MASTERDOWN",
     "NOREPLICAS",
-    "CLUSTERDOWN",
     "UNBLOCKED",  # a master that becomes a replica says so to those who wait for an entry
     "BUSY ",
     "UNKILLABLE",
