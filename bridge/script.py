@@ -134,9 +134,10 @@ class StreamScript:
         self._source = resources.files("bridge").joinpath("stream.lua").read_text()
         self._sha = b""
         self._connection: CommandConnection | None = None
+        self.opened = 0  # connections till now
 
     async def look(self, question: Marker | None) -> Reply:
-        """HELD, APART or FREE, and where the stream is; a question goes to the other bridges."""
+        """Who has the lease, and where the stream is; a question goes to the other bridges."""
         return await self._call("look", b"", said=question.encode() if question else b"")
 
     async def listen(self, node: str, left: str) -> tuple[str, int]:
@@ -228,4 +229,5 @@ class StreamScript:
             connection.abort()
             raise
         self._connection = connection
+        self.opened += 1
         return connection
