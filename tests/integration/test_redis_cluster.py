@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from signal import SIGCONT, SIGSTOP
 
 import pytest
 
@@ -169,3 +170,31 @@ def shown(ticks: Iterable[Tick]) -> list[Number]:
             newest[stock] = position
             found.append((stock, int(price)))
     return found
+
+
+async def test_what_a_new_master_lacks_is_appended_by_the_bridge_that_has_it(
+    cluster: RedisCluster, postgres: Database, service: StartService
+) -> None:
+    """The other one has come later, finds the new master sooner, and sees nobody beside itself."""
+    scene = Scene(cluster, postgres, service, shards=1)
+    first = await scene.add_bridge()
+    master, replica = cluster.places("ticks")
+    staying = next(each for each in cluster.nodes if each not in {master, replica})
+    cluster.ask(replica, "CONFIG", "SET", "masterauth", "none of its master's")
+    cluster.ask(master, "CLIENT", "KILL", "TYPE", "replica")
+    async with scene.load(lambda: cluster.nodes[staying].url) as numbers:
+        await scene.further("ticks")
+        second = await scene.add_bridge()
+        await scene.further("ticks")
+        first.signal(SIGSTOP)
+        since = len(second.events)
+        cluster.kill(master)
+        await cluster.promoted("ticks", master)
+        await second.wait_for("outage.over", 20.0, since)
+        first.signal(SIGCONT)
+        await scene.further("ticks")
+    scene.add_writer("a")
+    assert await scene.missing(numbers) == set()
+    assert first.find("stream.behind")
+    assert not second.find("lease.taken", since)
+    await scene.rows_are_entries()
