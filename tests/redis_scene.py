@@ -49,10 +49,15 @@ class Scene:
     def streams(self) -> list[str]:
         return [f"{STREAM}:{{{n}}}" for n in range(self.shards)] if self.shards > 1 else [STREAM]
 
+    def start_bridge(self) -> Service:
+        """One more."""
+        self.bridges.append(self.service("bridge", **self.own("bridge"), CHANNELS=CHANNEL))
+        return self.bridges[-1]
+
     async def add_bridge(self) -> Service:
         """One that leads, or has lined up with the one that does."""
         event = "bridge.lined_up" if self.bridges else "lease.taken"
-        self.bridges.append(self.service("bridge", **self.own("bridge"), CHANNELS=CHANNEL))
+        self.start_bridge()
         for shard in range(self.shards):
             about = self._about(shard)
             await self.bridges[-1].wait_for(event, 20.0, **about)
