@@ -6,7 +6,6 @@ from functools import partial
 from time import monotonic
 
 from bridge.backlog import Backlog, Hole
-from bridge.channels import Subscription
 from bridge.gaps import Gap, Gaps
 from bridge.ids import id_us
 from bridge.lease import Lease
@@ -16,6 +15,7 @@ from bridge.post import Post
 from bridge.ring import Ring
 from bridge.script import Batch, Reply, StreamScript
 from bridge.settings import BridgeSettings
+from bridge.subscription import Subscription
 from pipeline.events import beat, emit
 from pipeline.metrics import AGES_EVERY, Ages, Distribution
 from pipeline.outage import Stopped, persist
@@ -103,19 +103,18 @@ class Appender:
 
     async def _guess(self, reply: Reply) -> int:
         """Find the stream's end among what is waiting."""
-        subscription, waiting = self.subscription, self._backlog.length
-        last_us = id_us(reply.last_id)
-        if not self._backlog.torn and reply.position == subscription.position:
-            # Nothing was appended since: nothing of what is waiting can be in the stream.
-            discarded = self.line_up.guess([], reply.last_id)
-            if last_us:
-                since_us = subscription.since_us
-                # An id ahead of the clock can't say since when nobody listened: at least we didn't.
-                from_us = last_us if last_us < since_us else subscription.without_us
-                self._gaps.note(Gap(from_us, since_us, "start"), self.line_up.last)
-            return discarded
-        discarded = self.line_up.guess(await self._script.tail(TAIL), reply.last_id)
-        if waiting and last_us and not discarded:
+        subscription, waiting, torn = self.subscription, self._backlog.length, self._backlog.torn
+        last_us, since_us = id_us(reply.last_id), subscription.since_us
+        # Nothing was appended since: nothing of what is waiting can be in the stream.
+        nothing = not torn and reply.position == subscription.position
+        tail = [] if nothing else await self._script.tail(TAIL)
+        discarded = self.line_up.guess(tail, reply.last_id)
+        unheard = subscription.is_blind and not torn and not discarded and last_us < since_us
+        if last_us and (nothing or unheard):
+            # An id ahead of the clock can't say since when nobody listened: at least we didn't.
+            from_us = last_us if last_us < since_us else subscription.without_us
+            self._gaps.note(Gap(from_us, since_us, "start"), self.line_up.last)
+        if waiting and last_us and not discarded and not nothing:
             emit("bridge.unaligned", waiting=waiting)
         return discarded
 

@@ -24,12 +24,14 @@ async def where_to_listen(
         return -1, post.address
     with redis_outage():
         options = (await locate(settings)).to_listen
-    host, port = options[failed % len(options)]
+    if failed and post.node:
+        options = tuple(each for each in options if each != post.address) or options
+    host, port = options[max(0, failed - 1) % len(options)]
     node, position = f"{host}:{port}", -1
     script = StreamScript(settings, post)
     post.on_its_way = True
     try:
-        node, position = await script.listen(node)
+        node, position = await script.listen(node, post.node if failed else "")
     except Outage as outage:
         # Its master is away. Who waits for the next one misses prices; if bridges choose apart,
         # the one without the lease goes to the other when that can be known.

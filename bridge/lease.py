@@ -6,11 +6,11 @@ from itertools import count
 from secrets import token_hex
 from time import monotonic
 
-from bridge.channels import Subscription
 from bridge.control import Marker
 from bridge.lineup import LineUp
 from bridge.script import Reply, StreamScript
 from bridge.settings import BridgeSettings
+from bridge.subscription import Subscription
 from pipeline.events import beat, emit
 from pipeline.outage import Stopped, pause, persist
 
@@ -40,6 +40,8 @@ class Lease:
         self._numbers = count(1)
         self._free_since: float | None = None
         self._not_before = 0.0
+        self._connection = 0  # on which the lease was last known to be somebody's
+        self._was_ours = False
         self._probe: tuple[int, float] | None = None  # a notice, and when it was told
         self.others = 1  # bridges that listen, beside this one; until it is known, somebody may
 
@@ -51,8 +53,11 @@ class Lease:
         self._free_since, held, lined_up = None, False, False
         while True:
             reply = await persist(self._look, give_up)
-            if reply.status in {"HELD", "APART"}:
-                self._free_since = None
+            held_now = reply.status in {"HELD", "APART"}
+            if held_now:
+                self._free_since, self._connection = None, self._script.opened
+                # Without an append in between it may be our own token, of a take that was cut off.
+                self._was_ours &= reply.position == self._line_up.position
                 if reply.status == "APART":
                     self._subscription.go_elsewhere()
                 if not held:
@@ -63,7 +68,7 @@ class Lease:
             if self._line_up.aligned and held and not lined_up:
                 lined_up = True
                 emit("bridge.lined_up", position=self._line_up.position)
-            if self._line_up.backlog.closed and (reply.status != "FREE" or self.others > 0):
+            if self._line_up.backlog.closed and (held_now or self.others > 0):
                 return None
             await pause(give_up, self._poll_s)
             beat(self._settings.heartbeat_file)
@@ -103,11 +108,23 @@ class Lease:
         now = monotonic()
         if now < self._not_before:
             return False
-        if self._line_up.has_all(reply.last_id):
-            return True
         if self._free_since is None:
             self._free_since = now
+        if self._may_be_new(reply):
+            # Whoever had the lease knows best; then who has followed; then who has just come.
+            longest = PATIENCE if self._line_up.aligned else 2 * PATIENCE
+            return now - self._free_since >= longest
+        if self._line_up.has_all(reply.last_id):
+            return True
         return self.others <= 0 or now - self._free_since >= PATIENCE
+
+    def _may_be_new(self, reply: Reply) -> bool:
+        """The master, in place of one that had more: then nobody has heard the last of that one.
+
+        Others were there, and can't have said a word while there was none.
+        """
+        opened_since = self._script.opened != self._connection
+        return reply.status == "LATELY" and opened_since and not self._was_ours
 
     async def _take(self) -> tuple[Reply, bool] | None:
         line_up, connected = self._line_up, self._subscription.connected
@@ -119,15 +136,20 @@ class Lease:
         if reply.status != "OK":
             line_up.token = b""
             return None
+        caught_up = not connected
         if connected:
             # With nobody else there we go on deaf too: before the lease ends.
             limit = HEARD_LIMIT if reply.receivers > 1 else min(HEARD_LIMIT, self._lease_s / 2)
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
+                    caught_up = await self._subscription.catch_up()
                     await line_up.confirmed.wait()
         heard = line_up.confirmed.is_set()
-        if not heard and reply.receivers > connected:
+        # Of what is still on its way to us, another one may have appended some.
+        unread = not caught_up and line_up.behind(reply)
+        if unread or (not heard and reply.receivers > connected):
             await self.give_up(line_up.token, "deaf")
             return None
+        self._connection, self._was_ours = self._script.opened, True
         # On its way from another node a word can get lost: who heard this one may lack one before.
         return reply, heard and not self._settings.follows

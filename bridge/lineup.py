@@ -178,6 +178,11 @@ class LineUp:
         """
         return id_pair(self._reach) > id_pair(last_id) and self._ring.keeps(self._reach)
 
+    def behind(self, reply: Reply) -> bool:
+        """Somebody has appended what this bridge hasn't heard of."""
+        known = max(self.last, self.doubt if reply.landed else NO_ID, key=id_pair)
+        return not self.aligned or id_pair(known) < id_pair(reply.last_id)
+
     @property
     def doubt(self) -> bytes:
         """The id to ask for: it tells whether what was in flight is in the stream."""

@@ -4,6 +4,7 @@ from math import inf
 from secrets import token_hex
 from time import monotonic
 
+from bridge.echo import Echo
 from bridge.settings import BridgeSettings
 from pipeline.addresses import Address
 
@@ -27,6 +28,7 @@ class Post:
         self.connected: bool | None = False  # None: soon, and others may count this bridge already
         self.on_its_way = False  # to a node that it chose
         self.told_at = -inf  # when something last came on the control channel
+        self.echo = Echo()
 
     @property
     def address(self) -> Address:
@@ -45,8 +47,24 @@ class Post:
             return "nothing"
         return "others" if monotonic() - self.told_at < self._limit_s else "prices"
 
+    def arrive(self) -> None:
+        """All channels are confirmed."""
+        self.connected, self.on_its_way = True, False
+        self.echo.begin()
+
+    def leave(self) -> None:
+        """The subscription is over."""
+        self.connected = False
+        self.echo.end()
+
+    def hear(self, words: bytes) -> bytes:
+        """What somebody said on the control channel."""
+        self.told_at = monotonic()
+        return self.echo.hear(words) if self.listener else words
+
     def go_to(self, node: str) -> None:
         """Listen there; on each node the prices are in another order, so each has its channel."""
         self.node = node
         self.control = self._settings.control_channel(node)
         self.listener = f"{node} {self.name}"
+        self.echo.change_voice()

@@ -15,7 +15,8 @@ from pipeline.outage import Outage
 
 CONNECT_TIMEOUT = 3.0
 REPLY_TIMEOUT = 5.0
-GONE = ("NOSCRIPT", "MOVED ", "ASK ", "READONLY")  # what was here before isn't any more
+# What was here before isn't any more; the last three: a master that was cut off from the others.
+GONE = ("NOSCRIPT", "MOVED ", "ASK ", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS")
 
 Arguments = tuple[str | bytes | int, ...]
 P = TypeVar("P", bound="Connection")

@@ -23,6 +23,7 @@ Argument = str | bytes | int
 # whole entries with every append: neither may depend on what somebody publishes.
 MAX_MESSAGE = 2 << 10
 TRIM_STEP = 2000  # entries that go in one call: some ms of Redis at most, so others get their turn
+HERE = b"here"  # said where there is nothing to say: it has to come back
 LETTER = 1 << 10  # bytes of it that are kept: enough to see whose it is
 
 
@@ -133,14 +134,18 @@ class StreamScript:
         self._source = resources.files("bridge").joinpath("stream.lua").read_text()
         self._sha = b""
         self._connection: CommandConnection | None = None
+        self.opened = 0  # connections till now
 
     async def look(self, question: Marker | None) -> Reply:
-        """HELD, APART or FREE, and where the stream is; a question goes to the other bridges."""
+        """Who has the lease, and where the stream is; a question goes to the other bridges."""
         return await self._call("look", b"", said=question.encode() if question else b"")
 
-    async def listen(self, node: str) -> tuple[str, int]:
-        """The node that all bridges listen on, this one if nobody does; the stream's position."""
-        reply = await self._call("listen", b"", rest=(node, self._post.name))
+    async def listen(self, node: str, left: str) -> tuple[str, int]:
+        """The node that all bridges listen on, this one if nobody does; the stream's position.
+
+        `left`: one that is useless, whoever still listens there; empty for none.
+        """
+        reply = await self._call("listen", b"", rest=(node, self._post.name, left))
         return reply.status, reply.position
 
     async def take(self, token: bytes, mark: bytes) -> Reply:
@@ -197,11 +202,14 @@ class StreamScript:
         rest: Sequence[Argument] = (),
     ) -> Reply:
         connection, post = await self._connected(), self._post
-        about = (post.control, said, post.listener, post.hears)
+        words = post.echo.speak(said or HERE) if post.listener else said
+        about = (post.control, words, post.listener, post.hears)
         fixed = (verb, token, self._lease_ms, position, mark, *about)
         status, added, last_id, trimmed, landed, receivers, *lost = await connection.call(
             "EVALSHA", self._sha, len(self._keys), *self._keys, *fixed, *rest
         )
+        if receivers:  # none if the verb wasn't done
+            post.echo.told()
         cut = [Cut(lost[i].decode(), *lost[i + 1 : i + 3]) for i in range(0, len(lost), 3)]
         return Reply(status.decode(), added, last_id, trimmed, bool(landed), receivers, cut)
 
@@ -209,6 +217,7 @@ class StreamScript:
         if self._connection and not self._connection.lost.is_set():
             return self._connection
         settings = self._settings
+        self._post.echo.change_voice()
         with redis_outage():
             at = (await locate(settings)).master if settings.follows else None
         connection = await open_connection(self._url, CommandConnection, at)
@@ -220,4 +229,5 @@ class StreamScript:
             connection.abort()
             raise
         self._connection = connection
+        self.opened += 1
         return connection

@@ -10,7 +10,8 @@
 --   trim     how many entries may stay, whoever needs more; about how many go in one step; names of the groups that must
 --            have had an entry before it goes
 --   release  (position ignored)
---   listen   (position ignored) a node to listen on, if nobody listens yet; the bridge's name
+--   listen   (position ignored) a node to listen on, if nobody listens yet; the bridge's name; a node that
+--            it left as useless, so whoever is there will leave too
 -- ARGV[5] is the id of a message in flight, empty if there is none. ARGV[6] is a channel, ARGV[7] what to tell the other
 -- bridges there, if the verb is done: so what they hear is in the order of what was done. ARGV[8] is the node that this
 -- bridge listens on and its name, empty if that node is this one; ARGV[9] what it hears: nothing, soon, prices, or others.
@@ -19,8 +20,9 @@
 -- hadn't acknowledged
 --   OK       done
 --   HELD     somebody else has the lease
---   APART    as HELD, and all others listen on another node than this bridge
+--   APART    as HELD, and whoever has it listens on another node than this bridge
 --   FREE     nobody has it
+--   LATELY   as FREE, and there are other bridges, or were lately: counted where listeners say themselves that they are
 --   FENCED   the lease isn't ours, or ran out: nothing was done
 --   MOVED    the position isn't the expected one: nothing was done
 --   a node   to listen on
@@ -29,6 +31,8 @@ local verb, token, lease_ms, expected = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local in_flight, channel, words, listener, hears = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local first = 10
 local CHOSEN = 5000 -- ms that whoever chose a node has to get there
+local LATELY = 30000 -- ms for which a listener isn't forgotten that said no more
+local HOLDER = '!' -- in a bridge's place: whoever has the lease listens there
 local LETTERS_KEPT = 10000 -- the newest, of about a kilobyte each: they must not fill Redis
 
 local function field(list, name)
@@ -139,29 +143,41 @@ local function now() -- in ms
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Of those who listen somewhere: node, name. First a write that needs no memory, so that a full Redis lets the script go on.
--- What lies too far ahead was said by a master whose clock was ahead of this one's.
-local function present()
-  redis.call('ZREMRANGEBYSCORE', listeners, '-inf', now())
+-- Of those who listen, or did in the last half minute: node, name, whether it is lately. Two writes come first that need no
+-- memory, so that a full Redis lets the script go on. What is too far ahead was said by a master whose clock was ahead.
+local function listed()
+  redis.call('ZREMRANGEBYSCORE', listeners, '-inf', now() - LATELY)
   redis.call('ZREMRANGEBYSCORE', listeners, now() + CHOSEN + 10 * lease_ms, '+inf')
-  local found = {}
-  for _, each in ipairs(redis.call('ZRANGE', listeners, 0, -1)) do found[#found + 1] = { string.match(each, '(%S*) (%S+)') } end
+  local found, members = {}, redis.call('ZRANGE', listeners, 0, -1, 'WITHSCORES')
+  for i = 1, #members, 2 do
+    local node, name = string.match(members[i], '(%S*) (%S+)')
+    found[#found + 1] = { node = node, name = name, past = tonumber(members[i + 1]) < now() }
+  end
   return found
 end
 
-local apart = false -- whether others listen, and all of them on another node
+local function list(node, name, ms) redis.call('ZADD', listeners, now() + ms, node .. ' ' .. name) end
+
+local apart, lately = false, false -- whoever appends listens on another node; there are others, or were lately
 
 -- How many hear the others where this bridge listens, itself counted if it hears the prices.
 local function listening()
   local node, name = string.match(listener, '(%S*) (%S+)')
   local connected = (hears == 'prices' or hears == 'others') and 1 or 0
-  local here, elsewhere = 0, 0
-  for _, each in ipairs(present()) do
-    if each[1] ~= node then elsewhere = elsewhere + 1 elseif each[2] ~= name then here = here + 1 end
+  local here = 0
+  for _, each in ipairs(listed()) do
+    if each.name == HOLDER then
+      apart = apart or (connected == 1 and not each.past and each.node ~= node)
+      if verb == 'append' then redis.call('ZREM', listeners, each.node .. ' ' .. HOLDER) end -- it was, or is said anew
+    elseif each.name ~= name then
+      lately = true
+      if each.node == node and not each.past then here = here + 1 end
+    end
   end
-  apart = connected == 1 and here == 0 and elsewhere > 0
-  if hears == 'others' then redis.call('ZADD', listeners, now() + math.max(1000, lease_ms), listener) end
+  local ms = math.max(1000, lease_ms)
+  if hears == 'others' then list(node, name, ms) end
   if hears == 'nothing' then redis.call('ZREM', listeners, listener) end
+  if verb == 'append' and connected == 1 then list(node, HOLDER, ms) end
   return here + connected
 end
 
@@ -171,17 +187,25 @@ local function tell()
 end
 
 if verb == 'listen' then
-  local node, name = ARGV[first], ARGV[first + 1]
-  for _, each in ipairs(present()) do
-    if each[2] ~= name then node = each[1] else redis.call('ZREM', listeners, each[1] .. ' ' .. name) end
+  local node, name, left = ARGV[first], ARGV[first + 1], ARGV[first + 2]
+  local others, holder
+  for _, each in ipairs(listed()) do
+    if each.name == name then
+      redis.call('ZREM', listeners, each.node .. ' ' .. name)
+    elseif not each.past and each.node ~= left then
+      others = each.node
+      if each.name == HOLDER then holder = each.node end
+    end
   end
-  redis.call('ZADD', listeners, now() + CHOSEN, node .. ' ' .. name)
+  node = holder or others or node
+  list(node, name, CHOSEN)
   return { node, added, last, 0, 0, 0 }
 end
 
 if verb == 'look' then
-  local heard, status = tell(), redis.call('EXISTS', lease) == 1 and 'HELD' or 'FREE'
-  return { status == 'HELD' and apart and 'APART' or status, added, last, 0, 0, heard }
+  local heard, held = tell(), redis.call('EXISTS', lease) == 1
+  local status = held and (apart and 'APART' or 'HELD') or (lately and 'LATELY' or 'FREE')
+  return { status, added, last, 0, 0, heard }
 end
 
 if verb == 'take' then
@@ -196,6 +220,7 @@ if redis.call('GET', lease) ~= token then return { 'FENCED', added, last, 0, 0, 
 
 if verb == 'release' then
   redis.call('DEL', lease)
+  if listener ~= '' then redis.call('ZREM', listeners, listener) end
   return { 'OK', added, last, 0, 0, 0 }
 end
 

@@ -18,7 +18,12 @@ CONNECT_TIMEOUT = 3.0
 REPLY_TIMEOUT = 10.0  # above every block time, and a dead socket is noticed well within 15 s
 
 # The stream has gone to another node, or this one is no longer its master.
-_MOVED = (exceptions.MovedError, exceptions.AskError, exceptions.ReadOnlyError)
+_MOVED = (
+    exceptions.MovedError,
+    exceptions.AskError,
+    exceptions.ReadOnlyError,
+    exceptions.ClusterDownError,  # MASTERDOWN too; it may be this node alone that thinks so
+)
 
 # Replies that say "not now" rather than "never": waiting, or an operator, can mend them.
 _PASSING = (
@@ -32,10 +37,8 @@ _PASSING = (
 )
 _PASSING_CODES = (
     "MISCONF",
-    "MASTERDOWN",
     "NOREPLICAS",
-    "CLUSTERDOWN",
-    "UNBLOCKED",  # a master that becomes a replica says so to those who wait for an entry
+    "UNBLOCKED force",  # a master becomes a replica; of a stream that is gone it is no outage
     "BUSY ",
     "UNKILLABLE",
 )
@@ -62,8 +65,9 @@ class _Following(Connection):
     async def read_response(self, *args: Any, **options: Any) -> Any:
         try:
             return await super().read_response(*args, **options)
-        except _MOVED:
-            await self.disconnect(nowait=True)
+        except exceptions.ResponseError as error:
+            if isinstance(error, _MOVED) or str(error).startswith("NOREPLICAS"):
+                await self.disconnect(nowait=True)
             raise
 
 
@@ -110,6 +114,7 @@ def redis_outage() -> Iterator[None]:
     except _PASSING as error:
         raise Outage("redis", str(error) or type(error).__name__) from error
     except exceptions.ResponseError as error:
-        if str(error).startswith(_PASSING_CODES):
+        # The last: a script's word for a slot that is on its way to another node.
+        if str(error).startswith(_PASSING_CODES) or "non local key" in str(error):
             raise Outage("redis", str(error)) from error
         raise

@@ -40,14 +40,16 @@ async def locate(settings: Settings) -> Nodes:
     """
     if settings.redis_sentinels:
         return await _ask_sentinels(settings)
+    said = "it is nobody's"
     for node in sample(settings.redis_cluster, len(settings.redis_cluster)):
         try:
             slots = await _ask_slots(settings, node)
-        except (exceptions.RedisError, OSError):
+        except (exceptions.RedisError, OSError) as error:
+            said = str(error) or type(error).__name__
             continue
         if found := _find(slots, key_slot(settings.stream.encode()), node):
             return found
-    raise exceptions.ConnectionError("no node of REDIS_CLUSTER knows who has the stream")
+    raise exceptions.ConnectionError(f"no node of REDIS_CLUSTER tells who has the stream: {said}")
 
 
 async def _ask_slots(settings: Settings, node: Address) -> list[Any]:
@@ -71,7 +73,8 @@ async def _ask_slots(settings: Settings, node: Address) -> list[Any]:
 
 def _find(slots: list[Any], slot: int, asked: Address) -> Nodes | None:
     """None: nobody has that slot."""
-    ranges = [(range(first, last + 1), _addresses(nodes, asked)) for first, last, *nodes in slots]
+    found = [(range(first, last + 1), _addresses(nodes, asked)) for first, last, *nodes in slots]
+    ranges = [each for each in found if each[1]]
     for own, (master, *replicas) in ranges:
         if slot in own:
             others = sorted({nodes[0] for _, nodes in ranges} - {master})
@@ -80,8 +83,9 @@ def _find(slots: list[Any], slot: int, asked: Address) -> Nodes | None:
 
 
 def _addresses(nodes: list[Any], asked: Address) -> list[Address]:
-    """A node that doesn't know its own name is the one that was asked."""
-    return [(node[0].decode() if node[0] else asked[0], node[1]) for node in nodes]
+    """The master first; none if its name is "?", unknown. Without a name it is who was asked."""
+    known = [node for node in nodes if node[0] != b"?"] if nodes[0][0] != b"?" else []
+    return [(node[0].decode() if node[0] else asked[0], node[1]) for node in known]
 
 
 async def _ask_sentinels(settings: Settings) -> Nodes:

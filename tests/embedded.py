@@ -45,13 +45,17 @@ class ServerProcess:
         answers: Callable[[], bool],
         *options: str,
         by: Sequence[str] = (),
+        line: Sequence[str] = (),
         **variables: str,
     ) -> None:
-        """`by`: what starts it; `variables` win over the instance's."""
+        """`by`: what starts it; `line`: what is started, instead of what the instance says.
+
+        `variables` win over the instance's.
+        """
         self._name = name
         self._instance = instance
         self._answers = answers
-        self._command = [*unprivileged(), *by, *command(name, instance), *options]
+        self._command = [*unprivileged(), *by, *(line or command(name, instance)), *options]
         self._variables = variables
         self._log = instance.data / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None

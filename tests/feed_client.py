@@ -13,6 +13,7 @@ import aiohttp
 from tests.waiting import wait_until
 
 AGAIN_AFTER = 0.1
+BEGINNING = ("", 0)  # of the history, if it still has that
 
 Publication = dict[str, Any]
 Tick = list[Any]
@@ -20,7 +21,10 @@ Tick = list[Any]
 
 
 class FeedClient:
-    """Follows channels; when Centrifugo can't say what was missed, it takes all of the history."""
+    """Follows channels; when Centrifugo can't say what was missed, it takes all of the history.
+
+    If that has lost its beginning, it takes nothing, and goes on from where the channel is.
+    """
 
     def __init__(self, url: str, *channels: str) -> None:
         self._url = url
@@ -81,15 +85,16 @@ class FeedClient:
     async def _begin(
         self, socket: aiohttp.ClientWebSocketResponse, channel: str, answer: dict[str, Any]
     ) -> None:
-        if answer.get("was_recovering") and not answer.get("recovered"):
+        missed = answer.get("was_recovering") and not answer.get("recovered")
+        before = self._positions.get(channel, BEGINNING)
+        if missed and before != BEGINNING:
             self.gaps += 1
-            self._positions[channel] = ("", 0)
+            self._positions[channel] = BEGINNING
             unsubscribe = {"id": next(self._numbers), "unsubscribe": {"channel": channel}}
             await socket.send_json(unsubscribe)
             await self._subscribe(socket, channel)
             return
-        _, offset = self._positions.get(channel, ("", 0))
-        self._positions[channel] = (answer["epoch"], answer.get("offset", offset))
+        self._positions[channel] = (answer["epoch"], answer.get("offset", before[1]))
         self._take(channel, answer.get("publications", []))
         self.subscribed += 1
 

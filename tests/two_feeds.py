@@ -11,7 +11,6 @@ from pathlib import Path
 import yaml
 from redis.asyncio import Redis
 
-from local.instance import Instance
 from pipeline.stream import Entry
 from tests.embedded import PORTS, ServerProcess, prepared
 from tests.names import serving_names
@@ -83,16 +82,14 @@ def two_feeds(api_address: str = f"{LOOPBACK}:1") -> Iterator[TwoFeeds]:
             return process
 
         names = until_the_end.enter_context(serving_names(LOOPBACK, OTHER))
-        shared = prepared(free_ports(PORTS), REDIS_FEED_PASSWORD=PASSWORD)
-        answers = partial(redis_answers, shared.redis_port)
-        process = start(ServerProcess("redis-feed", shared, answers))
-        redis = RedisServer(process, f"redis://{LOOPBACK}:{shared.redis_port}")
+        process, redis = feed_redis(free_ports(PORTS), LOOPBACK)
+        start(process)
         http_port = free_ports(PORTS)
         nodes = []
         for host in (LOOPBACK, OTHER):
-            instance = prepared(http_port)
-            process = start(_centrifugo(instance, host, shared.redis_port))
-            nodes.append(_node(process, instance, host))
+            process, node = centrifugo_node(http_port, host, redis.url)
+            start(process)
+            nodes.append(node)
         door = prepared(free_ports(PORTS))
         rendered = door.run_files / "default.conf"
         text = rendered.read_text()
@@ -106,32 +103,38 @@ def two_feeds(api_address: str = f"{LOOPBACK}:1") -> Iterator[TwoFeeds]:
         yield TwoFeeds((nodes[0], nodes[1]), redis, url)
 
 
-def _centrifugo(instance: Instance, host: str, redis_port: int) -> ServerProcess:
-    url = f"http://{host}:{instance.centrifugo_internal_port}/health"
-    return ServerProcess(
+def feed_redis(http_port: int, host: str, *options: str) -> tuple[ServerProcess, RedisServer]:
+    """What the nodes have in common; not started yet."""
+    instance = prepared(http_port, REDIS_FEED_PASSWORD=PASSWORD)
+    answers = partial(redis_answers, instance.redis_port)
+    process = ServerProcess("redis-feed", instance, answers, *options)
+    return process, RedisServer(process, f"redis://{host}:{instance.redis_port}")
+
+
+def centrifugo_node(http_port: int, host: str, redis_url: str) -> tuple[ServerProcess, Node]:
+    """One of several that have a Redis in common; not started yet."""
+    instance = prepared(http_port)
+    process = ServerProcess(
         "centrifugo",
         instance,
-        lambda: http_answers(url),
+        lambda: http_answers(f"http://{host}:{instance.centrifugo_internal_port}/health"),
         **_as_in_compose()
         | {
             "CENTRIFUGO_HTTP_SERVER_ADDRESS": host,
             "CENTRIFUGO_HTTP_SERVER_INTERNAL_ADDRESS": host,
-            "CENTRIFUGO_ENGINE_REDIS_ADDRESS": f"redis://{LOOPBACK}:{redis_port}",
+            "CENTRIFUGO_ENGINE_REDIS_ADDRESS": redis_url,
             "CENTRIFUGO_ENGINE_REDIS_PASSWORD": PASSWORD,
         },
     )
+    api_url = f"http://{host}:{instance.centrifugo_internal_port}/api"
+    key, port = instance.environment()["CENTRIFUGO_API_KEY"], instance.centrifugo_port
+    server = CentrifugoServer(process, api_url, key, f"ws://{host}:{port}/connection/websocket")
+    return process, Node(server, host, port)
 
 
 def _as_in_compose() -> dict[str, str]:
     overlay = yaml.safe_load((ROOT / "compose.two-feeds.yaml").read_text())
     return dict(overlay["services"]["centrifugo"]["environment"])
-
-
-def _node(process: ServerProcess, instance: Instance, host: str) -> Node:
-    api_url = f"http://{host}:{instance.centrifugo_internal_port}/api"
-    key, port = instance.environment()["CENTRIFUGO_API_KEY"], instance.centrifugo_port
-    server = CentrifugoServer(process, api_url, key, f"ws://{host}:{port}/connection/websocket")
-    return Node(server, host, port)
 
 
 @asynccontextmanager

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from bridge.channels import PING_EVERY, UNANSWERED_LIMIT
 from bridge.script import MAX_MESSAGE
+from bridge.subscription import PING_EVERY, UNANSWERED_LIMIT
 from tests.bridging import another, have_appended, messages, numbered, publish, start
 from tests.looking import look
 from tests.servers import RedisServer

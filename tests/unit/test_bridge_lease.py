@@ -6,12 +6,12 @@ import pytest
 from pydantic import RedisDsn
 
 from bridge.backlog import Backlog
-from bridge.channels import Subscription
 from bridge.lease import Lease
 from bridge.lineup import LineUp
 from bridge.ring import Ring
 from bridge.script import StreamScript
 from bridge.settings import BridgeSettings
+from bridge.subscription import Subscription
 
 
 @pytest.fixture

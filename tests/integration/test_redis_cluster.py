@@ -1,0 +1,171 @@
+"""A Redis Cluster under load: masters die and wake, slots move, and each price is stored once."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+
+from tests.api_process import running_api
+from tests.conftest import Database
+from tests.feed_client import Tick, following
+from tests.market import halves
+from tests.numbering import Number, Numbered
+from tests.redis_cluster import RedisCluster, redis_cluster
+from tests.redis_scene import CHANNEL, Scene
+from tests.servers import CentrifugoServer
+from tests.services import StartService
+from tests.waiting import wait_until
+
+FIRST, SECOND, THIRD = (f"ticks:{{{shard}}}" for shard in range(3))
+
+
+@pytest.fixture
+def cluster() -> Iterator[RedisCluster]:
+    with redis_cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def scene(cluster: RedisCluster, postgres: Database, service: StartService) -> Scene:
+    return Scene(cluster, postgres, service)
+
+
+async def test_a_master_a_bridge_and_a_writer_die_under_load_and_every_price_is_stored_once(
+    cluster: RedisCluster, scene: Scene, centrifugo: CentrifugoServer
+) -> None:
+    """Two bridges and three writers, each of them serves all three shards."""
+    for _ in range(2):
+        await scene.add_bridge()
+    writers = {name: scene.add_writer(name) for name in ("a", "b", "c")}
+    scene.add_forwarder(centrifugo)
+    victim = cluster.master(FIRST)
+    async with (
+        following(centrifugo.ws_url, f"prices:{CHANNEL}") as feed,
+        scene.load(partial(cluster.url, SECOND)) as numbers,
+    ):
+        await scene.further(FIRST)
+        leader = scene.leader(0)
+        before = {each: cluster.appended(each) for each in (SECOND, THIRD)}
+        cluster.kill(victim)
+        leader.kill()
+        writers["a"].kill()
+        await cluster.promoted(FIRST, victim)
+        for each in (SECOND, THIRD):
+            assert cluster.appended(each) > before[each] + 300
+        scene.add_writer("a")
+        await scene.further(FIRST)
+        cluster.start(victim)
+        await cluster.is_well()
+        await scene.further(FIRST)
+    assert not await scene.missing(numbers)
+    scene.nothing_was_missed()
+    assert not numbers.missing(shown(feed.ticks))
+
+
+async def test_a_planned_failover_under_load_loses_nothing_and_repeats_nothing(
+    cluster: RedisCluster, scene: Scene
+) -> None:
+    async with running(cluster, scene) as numbers:
+        for _ in range(2):  # there, and back
+            await cluster.fail_over(FIRST)
+            await scene.further(FIRST)
+            await cluster.is_well()
+    assert not await scene.missing(numbers)
+    scene.nothing_was_missed()
+
+
+async def test_a_slot_that_moves_to_another_master_under_load_loses_nothing(
+    cluster: RedisCluster, scene: Scene
+) -> None:
+    async with running(cluster, scene) as numbers:
+        home = cluster.master(FIRST)
+        for target in (cluster.master(SECOND), home):
+            await cluster.move(FIRST, target)
+            await scene.further(FIRST)
+    assert not await scene.missing(numbers)
+    scene.nothing_was_missed()
+
+
+async def test_a_master_that_slept_until_it_was_replaced_wakes_as_a_replica(
+    cluster: RedisCluster, scene: Scene
+) -> None:
+    async with running(cluster, scene) as numbers:
+        asleep = cluster.master(FIRST)
+        cluster.pause(asleep)
+        await cluster.promoted(FIRST, asleep)
+        cluster.resume(asleep)
+        await scene.further(FIRST)
+        await cluster.is_well()
+        assert cluster.replica(FIRST) == asleep
+    assert not await scene.missing(numbers)
+    scene.nothing_was_missed()
+    await scene.rows_are_entries()
+
+
+@pytest.mark.parametrize("still_answers", [False, True])
+async def test_the_node_that_bridges_listen_on_is_gone_and_what_was_missed_is_said(
+    cluster: RedisCluster, scene: Scene, *, still_answers: bool
+) -> None:
+    async with running(cluster, scene) as numbers:
+        listened = cluster.replica(FIRST)
+        assert scene.listened(0) == {listened}
+        if still_answers:
+            cluster.forget(listened)
+        else:
+            cluster.kill(listened)
+        await wait_until(scene.gaps, 20.0, "a gap is said")
+        await wait_until(lambda: len(scene.listened(0) - {listened}) == 1, what="another node")
+        await scene.further(FIRST)
+    assert not await scene.unsaid(numbers)
+
+
+async def test_generator_and_api_find_their_way_around_a_master_that_died(
+    cluster: RedisCluster, scene: Scene
+) -> None:
+    await scene.add_bridge()
+    scene.add_writer("a")
+    market = cluster.settings("generator") | {"GENERATOR_HZ": "200"}
+    generator = scene.service("generator", **market)
+    own = scene.own("api") | {"POSTGRES_DSN": scene.postgres.dsn("api")}
+    async with running_api(scene.service, **own) as api:
+        await scene.further(FIRST)
+        victim = cluster.master("ticks")  # where the generator publishes
+        cluster.kill(victim)
+        await cluster.promoted("ticks", victim)
+        await scene.further(FIRST)
+        assert await generator.terminate() == 0
+        await scene.stored()
+        status = (await api.get("/api/status")).json
+    assert status["redis"] == "ok"
+    assert status["stream"]["appended"] == sum(map(cluster.appended, scene.streams))
+    assert status["groups"][1] == {
+        "name": "writer",
+        "lag_entries": 0,
+        "lag_seconds": 0,
+        "pending": 0,
+        "consumers": 1,
+    }
+    assert status["bridge_gaps"]["count"] == 0
+
+
+@asynccontextmanager
+async def running(cluster: RedisCluster, scene: Scene) -> AsyncIterator[Numbered]:
+    """Two bridges, a writer, and a load on a master that nothing happens to."""
+    for _ in range(2):
+        await scene.add_bridge()
+    scene.add_writer("a")
+    async with scene.load(partial(cluster.url, THIRD)) as numbers:
+        await scene.further(FIRST)
+        yield numbers
+
+
+def shown(ticks: Iterable[Tick]) -> list[Number]:
+    """As a page does it: what isn't newer than what it shows of a stock isn't shown."""
+    newest: dict[str, tuple[int, int]] = {}
+    found = []
+    for entry_id, stock, price, *_ in ticks:
+        if (position := halves(entry_id)) > newest.get(stock, (0, 0)):
+            newest[stock] = position
+            found.append((stock, int(price)))
+    return found
