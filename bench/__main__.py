@@ -18,7 +18,7 @@ from local.instance import ROOT
 # run(plan)` → Markdown.
 STAGES = ("bridge", "writer", "forwarder", "path")
 GROWTH = ("growth_stocks", "growth_clients", "growth_backlog", "growth_table")
-REPORTING = (*STAGES, *GROWTH, "soak", "page", "sizes", "simulation")
+REPORTING = (*STAGES, *GROWTH, "soak", "cluster", "page", "sizes", "simulation")
 OTHERS = ("postgres", "history", "candles", "durability", "feeds")
 
 

@@ -109,12 +109,12 @@ class System:
     def peak_mb(self, name: str) -> float:
         return cpu.peak_mb(self._processes[name].pid)
 
-    def publish(self, load: Load) -> dict[str, float]:
-        """By bench.load in a process of its own; what it reports."""
+    def publish(self, load: Load, redis_url: str = "") -> dict[str, float]:
+        """By bench.load in a process of its own, into its Redis or another; what it reports."""
         options = {"rate": load.rate, "seconds": load.seconds, "stocks": load.stocks}
         line = [f"--{name}={value}" for name, value in options.items()]
         line += [] if load.left_out is None else [f"--leave-out={load.left_out}"]
-        line += [f"--redis-url={self.instance.redis_url('operator')}"]
+        line += [f"--redis-url={redis_url or self.instance.redis_url('operator')}"]
         done = subprocess.run(  # noqa: S603  # our own module
             [sys.executable, "-m", "bench.load", *line],
             cwd=ROOT,

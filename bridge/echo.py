@@ -11,7 +11,7 @@ from bridge.control import COUNT
 
 # Seconds. A cluster's nodes drop what they have for one that was silent for half of
 # cluster-node-timeout, so that should be 3 s or more.
-LATE = 1.5
+LATE = 4.0
 
 
 class Word(NamedTuple):

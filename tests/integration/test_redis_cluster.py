@@ -1,8 +1,10 @@
 """A Redis Cluster under load: masters die and wake, slots move, and each price is stored once."""
 
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from signal import SIGCONT, SIGSTOP
 
 import pytest
 
@@ -17,6 +19,7 @@ from tests.servers import CentrifugoServer
 from tests.services import StartService
 from tests.waiting import wait_until
 
+LOOKS = 5  # a second of them; by the second one a bridge knows who is there
 FIRST, SECOND, THIRD = (f"ticks:{{{shard}}}" for shard in range(3))
 
 
@@ -169,3 +172,37 @@ def shown(ticks: Iterable[Tick]) -> list[Number]:
             newest[stock] = position
             found.append((stock, int(price)))
     return found
+
+
+def looks(cluster: RedisCluster, node: str) -> int:
+    """How often bridges have called their script there; on a replica they don't."""
+    calls = re.search(r"cmdstat_evalsha:calls=(\d+)", cluster.ask(node, "INFO", "commandstats"))
+    return int(calls[1]) if calls else 0
+
+
+async def test_what_a_new_master_lacks_is_appended_by_the_bridge_that_has_it(
+    cluster: RedisCluster, postgres: Database, service: StartService
+) -> None:
+    """The other one has come later, finds the new master sooner, and sees nobody beside itself."""
+    scene = Scene(cluster, postgres, service, shards=1)
+    first = await scene.add_bridge()
+    master, replica = cluster.places("ticks")
+    staying = next(each for each in cluster.nodes if each not in {master, replica})
+    cluster.ask(replica, "CONFIG", "SET", "masterauth", "none of its master's")
+    cluster.ask(master, "CLIENT", "KILL", "TYPE", "replica")
+    async with scene.load(lambda: cluster.nodes[staying].url) as numbers:
+        await scene.further("ticks")
+        second = await scene.add_bridge()
+        await scene.further("ticks")
+        first.signal(SIGSTOP)
+        since = len(second.events)
+        cluster.kill(master)
+        await cluster.promoted("ticks", master)
+        await wait_until(lambda: looks(cluster, replica) >= LOOKS, 20.0, "the other one has looked")
+        first.signal(SIGCONT)
+        await scene.further("ticks")
+    scene.add_writer("a")
+    assert await scene.missing(numbers) == set()
+    assert first.find("stream.behind")
+    assert not second.find("lease.taken", since)
+    await scene.rows_are_entries()

@@ -1,11 +1,13 @@
 """What Redis says in passing is an Outage, by whichever of redis-py's classes it comes."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from redis._parsers import BaseParser
 from redis.exceptions import ResponseError
 
+from bridge.resp import CommandConnection
 from pipeline.connections import redis_outage
 from pipeline.outage import Outage
 
@@ -35,6 +37,19 @@ def test_a_reply_that_time_can_mend_is_an_outage(reply: str) -> None:
 def test_any_other_reply_is_a_bug() -> None:
     with pytest.raises(ResponseError), redis_outage():
         raise error_of("WRONGTYPE Operation against a key")
+
+
+@pytest.mark.parametrize("reply", ["ASK 1 h:1", "CLUSTERDOWN The cluster is down", "MOVED 1 h:1"])
+async def test_a_bridge_asks_anew_where_the_stream_is_when_its_node_has_it_no_more(
+    reply: str,
+) -> None:
+    connection = CommandConnection()
+    call = asyncio.ensure_future(connection.call("PING"))
+    await asyncio.sleep(0)
+    connection.data_received(f"-{reply}\r\n".encode())
+    with pytest.raises(Outage, match=reply):
+        await call
+    assert connection.lost.is_set()
 
 
 def error_of(reply: str) -> Exception:
