@@ -50,7 +50,7 @@ lock: install-dev          # remake the lock files from what is asked for
 
 secrets:                   # random passwords for compose.production.yaml, those that are missing
 	@mkdir -p -m 700 secrets
-	@for name in $$(sed -nE 's/^  ([a-z_]*): [{]file: .*(password|_key)"[}]$$/\1/p' compose.production.yaml); do \
+	@for name in $$(sed -nE 's/^  ([a-z_]*): [{]file: .*(password|_key)"[}]$$/\1/p' compose*production.yaml); do \
 	  [ -s secrets/$$name ] || openssl rand -hex 24 | tr -d '\n' >secrets/$$name; \
 	done; chmod 644 secrets/*; ls secrets   # readable by the containers' users; the folder is closed
 

@@ -12,15 +12,20 @@ class MigrateSettings(PostgresSettings):
     postgres_api_password: SecretStr = Field(description="password of the role api")
     postgres_vector_password: SecretStr = Field(description="password of the role vector")
     postgres_grafana_password: SecretStr = Field(description="password of the role grafana")
+    postgres_replica_password: SecretStr | None = Field(
+        None, description="password of the role replica, who may copy the server; none: nobody may"
+    )
     retention_days: PositiveInt = Field(
         365, le=36500, description="days for which ticks are kept; candles stay"
     )
 
     def passwords(self) -> dict[str, str]:
         """Role → password."""
+        replica = self.postgres_replica_password
         return {
             "writer": self.postgres_writer_password.get_secret_value(),
             "api": self.postgres_api_password.get_secret_value(),
             "vector": self.postgres_vector_password.get_secret_value(),
             "grafana": self.postgres_grafana_password.get_secret_value(),
+            **({"replica": replica.get_secret_value()} if replica else {}),
         }

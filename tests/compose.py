@@ -1,4 +1,4 @@
-"""What compose says of a service: docker-compose.yaml, and compose.production.yaml over it."""
+"""What compose says of a service: docker-compose.yaml, and other files over it."""
 
 import re
 from functools import cache
@@ -46,9 +46,22 @@ def development() -> dict[str, Service]:
 
 @cache
 def production() -> dict[str, Service]:
-    """Both files; only `environment` and `secrets` are merged, the rest of a key is replaced."""
-    over = _read("compose.production.yaml")
-    return {name: _merged(service, over.get(name, {})) for name, service in development().items()}
+    return services("compose.production.yaml")
+
+
+@cache
+def services(*files: str) -> dict[str, Service]:
+    """Of docker-compose.yaml and these over it, by service.
+
+    `environment`, `deploy` and `secrets` are merged, the rest of a key is replaced; an extended
+    service isn't looked up.
+    """
+    found = development()
+    for file in files:
+        over = _read(file)
+        names = found | over
+        found = {name: _merged(found.get(name, {}), over.get(name, {})) for name in names}
+    return found
 
 
 def secrets(service: Service) -> dict[str, str]:
@@ -82,4 +95,6 @@ def _merged(service: Service, over: Service) -> Service:
     if not isinstance(environment, Override):
         environment = service.get("environment", {}) | environment
     merged["environment"] = {k: v for k, v in environment.items() if v is not RESET}
+    merged["deploy"] = service.get("deploy", {}) | over.get("deploy", {})
+    merged["secrets"] = [*service.get("secrets", []), *over.get("secrets", [])]
     return merged

@@ -156,8 +156,8 @@ class Embedded:
             "PGDATA": str(instance.data / "postgres"),
             "PGHOST": LOOPBACK,
             "PGPORT": str(url.port),
-            "PGUSER": str(url.username),
-            "PGPASSWORD": str(url.password),
+            "PGUSER": "replica",
+            "PGPASSWORD": primary.passwords["replica"],
             "PGDATABASE": url.path.removeprefix("/"),
         }
         instance = replace(instance, variables={**instance.variables, **followed})
@@ -165,7 +165,7 @@ class Embedded:
         process = ServerProcess(
             "postgres",
             instance,
-            lambda: postgres_answers(port, followed["PGUSER"], followed["PGDATABASE"]),
+            lambda: postgres_answers(port, str(url.username), followed["PGDATABASE"]),
             *("-c", "fsync=off"),
             by=["sh", str(ROOT / "config" / "postgres" / "replica.sh")],
         )

@@ -1,10 +1,13 @@
 """What kustomize makes of deploy/kubernetes: its objects, and what a pod of each would find."""
 
 import re
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,6 +17,10 @@ from tests.services import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("local", "production")
+GROWN = ("local two-feeds", "production two-feeds redis-cluster")
+"""An overlay, and the components that it takes more."""
+
+EVERY = (*OVERLAYS, *GROWN)
 SECRETS = "/run/secrets"
 WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
 _REFERENCE = re.compile(r"\$\$|\$\((\w+)\)")
@@ -24,8 +31,29 @@ Manifest = dict[str, Any]
 @cache
 def text(overlay: str) -> str:
     """What `kubectl apply` would get."""
+    name, *components = overlay.split()
+    if not components:
+        return _build(FOLDER / name)
+    with tempfile.TemporaryDirectory() as place:
+        for part in ("deploy", "config"):  # kustomize reads no file outside
+            shutil.copytree(ROOT / part, Path(place, part))
+        folder = Path(place) / FOLDER.relative_to(ROOT) / name
+        _take(folder / "kustomization.yaml", components)
+        return _build(folder)
+
+
+def _take(kustomization: Path, components: list[str]) -> None:
+    """The one line that docs/kubernetes.md says."""
+    before = "components: [../contained]"
+    said = kustomization.read_text()
+    assert said.count(before) == 1
+    taken = ", ".join(f"../{each}" for each in (*components, "contained"))
+    kustomization.write_text(said.replace(before, f"components: [{taken}]"))
+
+
+def _build(folder: Path) -> str:
     done = subprocess.run(  # noqa: S603  # our own words
-        [str(BIN / "kustomize"), "build", str(FOLDER / overlay)],
+        [str(BIN / "kustomize"), "build", str(folder)],
         capture_output=True,
         text=True,
         check=False,

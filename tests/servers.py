@@ -93,7 +93,7 @@ class PostgresServer(Server):
     passwords: Mapping[str, str]
 
     def dsn(self, role: str) -> str:
-        """The address for one of our services: writer, api, vector, grafana."""
+        """The address for a role: writer, api, vector, grafana, replica."""
         url = urlsplit(self.owner_dsn)
         login = f"{role}:{quote(self.passwords[role], safe='')}"
         return url._replace(netloc=f"{login}@{url.hostname}:{url.port or 5432}").geturl()
@@ -131,7 +131,7 @@ def migrate(server: PostgresServer) -> None:
 
 
 def role_passwords(variables: Mapping[str, str]) -> dict[str, str]:
-    roles = ("writer", "api", "vector", "grafana")
+    roles = ("writer", "api", "vector", "grafana", "replica")
     return {role: variables[f"POSTGRES_{role.upper()}_PASSWORD"] for role in roles}
 
 

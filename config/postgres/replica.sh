@@ -1,18 +1,25 @@
 #!/bin/sh
 # replica.sh POSTGRES ARGUMENT...: a streaming replica: copies the primary once, then follows it.
 #
-# PGHOST, PGUSER, PGPASSWORD (or the secret postgres_password) and PGDATABASE name the primary; the user must be allowed to
-# replicate. PGDATA is where the copy goes. A slot keeps the primary's log for the replica, up to its max_slot_wal_keep_size;
-# a replica that was away for longer can't follow any more, and says so: remove its data, and it copies anew.
+# PGHOST, PGUSER, PGPASSWORD (or the secret postgres_replica_password) and PGDATABASE name the primary; the user must be
+# allowed to replicate, and to connect. PGDATA is where the copy goes. A slot keeps the primary's log for the replica, up to
+# its max_slot_wal_keep_size; a replica that was away for longer can't follow any more, and says so: remove its data, and it
+# copies anew.
 set -eu
 slot=replica
-if [ -r /run/secrets/postgres_password ]; then PGPASSWORD=$(cat /run/secrets/postgres_password); export PGPASSWORD; fi
+file=/run/secrets/postgres_replica_password
+if [ -r "$file" ]; then PGPASSWORD=$(cat "$file"); export PGPASSWORD; fi
+
+# ask SQL: on the primary.
+ask() { psql -v ON_ERROR_STOP=1 -Atqc "$1" >/dev/null; }
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   rm -rf "$PGDATA.new"
   mkdir -p "$(dirname "$PGDATA")"
-  psql -v ON_ERROR_STOP=1 -Atqc "SELECT pg_create_physical_replication_slot('$slot')
-    WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '$slot')" >/dev/null
+  # One that was left behind keeps nothing any more, and its name is taken.
+  ask "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '$slot' AND wal_status = 'lost'"
+  ask "SELECT pg_create_physical_replication_slot('$slot')
+    WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '$slot')"
   pg_basebackup --pgdata "$PGDATA.new" --write-recovery-conf --slot "$slot" --wal-method stream --checkpoint fast
   mv "$PGDATA.new" "$PGDATA"   # what is cut off leaves nothing half made
 fi

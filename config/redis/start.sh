@@ -59,6 +59,6 @@ user generator on >$generator $channels $hello +publish
 user bridge on >$bridge $keys $channels &{ticks}:control* &ticks:{*}:control* $hello +subscribe +unsubscribe +script|load +evalsha +exists +xinfo|stream +xinfo|groups +xrange +xpending +xtrim +xgroup|setid +hincrby +xadd +xlen +info +get +set +del +pexpire +xrevrange +time +zadd +zrange +zrem +zremrangebyscore (resetchannels &{ticks}:control* &ticks:{*}:control* +publish)
 user forwarder on >$forwarder $(reader forwarder)
 user writer on >$writer $(reader writer)
-user api on >$api %R~ticks %R~{ticks}:* %R~ticks:{* $hello +info +xinfo|stream +xinfo|groups +xpending +xrange +xlen +hgetall
+user api on >$api %R~ticks %R~{ticks}:* %R~ticks:{* $hello +command +info +xinfo|stream +xinfo|groups +xpending +xrange +xlen +hgetall
 USERS
 exec "$@" --aclfile "$users"

@@ -8,6 +8,7 @@ import yaml
 
 from api.settings import ApiSettings
 from local.instance import read_dotenv
+from tests import compose
 from tests.services import ROOT
 
 ADDED = {"compose.replica.yaml": "replica", "compose.pgbouncer.yaml": "pgbouncer"}
@@ -59,6 +60,17 @@ def test_what_an_overlay_adds_has_no_more_rights_than_the_others(overlay: str) -
     assert all(added[key] == like[key] for key in ("read_only", "cap_drop", "security_opt"))
     assert added["networks"] == ["data"]
     assert "ports" not in added
+
+
+def test_in_production_the_replicas_password_is_a_file_and_no_variable() -> None:
+    files = [f"compose.{part}.yaml" for part in ("production", "replica", "replica.production")]
+    whole, without = compose.services(*files), compose.production()
+    assert whole["migrate"]["environment"] == without["migrate"]["environment"]
+    assert whole["replica"]["environment"].keys() == {"PGHOST", "PGUSER", "PGDATABASE"}
+    secret = {"postgres_replica_password"}
+    assert {*compose.secrets(whole["replica"])} == secret
+    added = compose.secrets(whole["migrate"]).keys() - compose.secrets(without["migrate"]).keys()
+    assert added == secret
 
 
 def test_the_docs_say_how_to_start_each() -> None:

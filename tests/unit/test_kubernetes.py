@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import kubernetes_validate
 import pytest
 
+from bridge.settings import BridgeSettings
 from local.instance import read_dotenv
-from tests.kubernetes import OVERLAYS, Pod, objects, of_kind, pods, text
+from tests.kubernetes import EVERY, GROWN, Pod, objects, of_kind, one, pods, text
 from tests.services import ROOT
 
 RELEASES = ("1.34", "1.37")  # of Kubernetes: the oldest that is promised, the newest that is known
@@ -18,12 +20,15 @@ READS_THE_NODE = "vector"
 
 # By hand, from the operators' own types, as no package ships their schemas: KEDA's
 # apis/keda/v1alpha1 and its redis-streams scaler, CloudNativePG's api/v1/cluster_types.go, the
-# Redis operator's api/redisreplication and api/redissentinel (v1beta2): what must be there, and
-# what else may.
+# Redis operator's api/redisreplication, api/redissentinel and api/rediscluster (v1beta2): what
+# must be there, and what else may.
 OPERATED: dict[tuple[str, str], tuple[set[str], set[str]]] = {
     ("keda.sh/v1alpha1", "ScaledObject"): (
         {"scaleTargetRef", "triggers"},
-        {"minReplicaCount", "maxReplicaCount", "pollingInterval", "cooldownPeriod", "fallback"},
+        {
+            *("minReplicaCount", "maxReplicaCount", "pollingInterval", "cooldownPeriod"),
+            *("fallback", "advanced"),
+        },
     ),
     ("keda.sh/v1alpha1", "TriggerAuthentication"): (
         set(),
@@ -47,8 +52,20 @@ OPERATED: dict[tuple[str, str], tuple[set[str], set[str]]] = {
         {"clusterSize", "kubernetesConfig", "redisSentinelConfig"},
         {"podSecurityContext", "securityContext", "pdb"},
     ),
+    ("redis.redis.opstreelabs.in/v1beta2", "RedisCluster"): (
+        {"clusterSize", "kubernetesConfig"},
+        {
+            *("clusterVersion", "persistenceEnabled", "podSecurityContext", "acl", "storage"),
+            *("redisLeader", "redisFollower"),
+        },
+    ),
 }
-STREAMS_TRIGGER = {"address", "stream", "consumerGroup", "lagCount", "activationLagCount"}
+OPERATORS = {  # and who of them is in which
+    "production": OPERATED.keys() - {("redis.redis.opstreelabs.in/v1beta2", "RedisCluster")},
+    GROWN[1]: {kind for kind in OPERATED if kind[1] not in ("RedisReplication", "RedisSentinel")},
+}
+ROLES = ("redisLeader", "redisFollower")
+STREAMS_TRIGGER = {"stream", "consumerGroup", "lagCount", "activationLagCount"}
 
 RULES: dict[str, Callable[[Pod], bool]] = {
     "is one container": lambda p: not p.spec.get("initContainers") and bool(p.container),
@@ -92,10 +109,12 @@ RULES: dict[str, Callable[[Pod], bool]] = {
 }
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_official_objects_are_valid_to_the_last_field(overlay: str) -> None:
-    ours = [o for o in objects(overlay) if (o["apiVersion"], o["kind"]) not in OPERATED]
-    assert len(ours) > 30
+    plain = objects(overlay.partition(" ")[0]) if overlay in GROWN else ()  # each once
+    new = [o for o in objects(overlay) if o not in plain]
+    ours = [o for o in new if (o["apiVersion"], o["kind"]) not in OPERATED]
+    assert len(ours) > (4 if plain else 30)
     for each in ours:
         for release in RELEASES:
             kubernetes_validate.validate(each, release, strict=True)
@@ -108,32 +127,56 @@ def test_a_field_that_kubernetes_does_not_know_is_found() -> None:
         kubernetes_validate.validate(wrong, RELEASES[-1], strict=True)
 
 
-def test_what_operators_read_has_the_fields_that_they_know() -> None:
-    theirs = [o for o in objects("production") if (o["apiVersion"], o["kind"]) in OPERATED]
-    assert {(o["apiVersion"], o["kind"]) for o in theirs} == OPERATED.keys()
+@pytest.mark.parametrize("overlay", OPERATORS)
+def test_what_operators_read_has_the_fields_that_they_know(overlay: str) -> None:
+    theirs = [o for o in objects(overlay) if (o["apiVersion"], o["kind"]) in OPERATED]
+    assert {(o["apiVersion"], o["kind"]) for o in theirs} == OPERATORS[overlay]
     for each in theirs:
         required, known = OPERATED[each["apiVersion"], each["kind"]]
         assert required <= each["spec"].keys() <= required | known, each["kind"]
-    [scaled] = [o for o in theirs if o["kind"] == "ScaledObject"]
-    triggers = [trigger["metadata"] for trigger in scaled["spec"]["triggers"]]
-    assert {key for trigger in triggers for key in trigger} == STREAMS_TRIGGER
-    assert all(isinstance(value, str) for trigger in triggers for value in trigger.values())
-    shards = int(pods("production")["writer"].environment["SHARDS"])
-    streams = ["ticks"] if shards == 1 else [f"ticks:{{{n}}}" for n in range(shards)]
-    assert [trigger["stream"] for trigger in triggers] == streams
-    assert scaled["spec"]["scaleTargetRef"]["name"] in pods("production")
     assert {o["kind"] for o in objects("local")} & {o["kind"] for o in theirs} == set()
 
 
+@pytest.mark.parametrize("overlay", OPERATORS)
+def test_writers_are_scaled_by_all_streams_that_there_are(overlay: str) -> None:
+    scaled = one(overlay, "ScaledObject", "writer")["spec"]
+    clustered = "redis-cluster" in overlay
+    triggers = [trigger["metadata"] for trigger in scaled["triggers"]]
+    place = {"addresses" if clustered else "address"}
+    assert all(trigger.keys() == STREAMS_TRIGGER | place for trigger in triggers)
+    assert all(isinstance(value, str) for trigger in triggers for value in trigger.values())
+    kinds = {trigger["type"] for trigger in scaled["triggers"]}
+    assert kinds == {"redis-cluster-streams" if clustered else "redis-streams"}
+    shards = int(pods(overlay)["writer"].environment["SHARDS"])
+    streams = ["ticks"] if shards == 1 else [f"ticks:{{{n}}}" for n in range(shards)]
+    assert [trigger["stream"] for trigger in triggers] == streams
+    if shards > 1:  # by their sum, as each writer serves all
+        formula = scaled["advanced"]["scalingModifiers"]["formula"]
+        assert formula == " + ".join(trigger["name"] for trigger in scaled["triggers"])
+    assert scaled["scaleTargetRef"]["name"] in pods(overlay)
+
+
+def test_a_master_that_is_cut_off_stops_before_bridges_have_forgotten() -> None:
+    """The operator includes the file last, on masters and on replicas."""
+    spec = one(GROWN[1], "RedisCluster", "tick-cluster")["spec"]
+    [file] = {spec[role]["redisConfig"]["additionalRedisConfig"] for role in ROLES}
+    settings = one(GROWN[1], "ConfigMap", file)["data"]["redis-additional.conf"]
+    [timeout] = re.findall(r"^cluster-node-timeout (\d+)$", settings, re.MULTILINE)
+    replay: timedelta = BridgeSettings.model_fields["bridge_replay"].default
+    assert timedelta(milliseconds=int(timeout)) <= replay / 2
+    assert "appendonly yes" in settings
+    assert "min-replicas-to-write" not in text(GROWN[1])  # one replica: none after a failover
+
+
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_every_pod(overlay: str, rule: str) -> None:
     found = pods(overlay)
     assert len(found) > 8
     assert not [pod.name for pod in found.values() if not RULES[rule](pod)]
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_the_pipelines_own_namespace_takes_restricted_pods_only(overlay: str) -> None:
     [own] = [n for n in of_kind(overlay, "Namespace") if n["metadata"]["name"] == "tick-pipeline"]
     assert own["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -143,7 +186,7 @@ def test_the_pipelines_own_namespace_takes_restricted_pods_only(overlay: str) ->
     assert path["path"] == "/var/log/pods"
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_secrets_are_named_and_never_there(overlay: str) -> None:
     assert not of_kind(overlay, "Secret")
     values = [v for n, v in read_dotenv(ROOT / ".env").items() if SECRET.search(n)]
@@ -152,7 +195,7 @@ def test_secrets_are_named_and_never_there(overlay: str) -> None:
     assert {name for each in objects(overlay) for name in _secrets(each)} <= GIVEN
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_what_is_disrupted_or_scaled_is_there(overlay: str) -> None:
     found = pods(overlay)
     for budget in of_kind(overlay, "PodDisruptionBudget"):
@@ -167,26 +210,29 @@ def test_what_is_disrupted_or_scaled_is_there(overlay: str) -> None:
         several.add(name)
     budgets = {each["metadata"]["name"] for each in of_kind(overlay, "PodDisruptionBudget")}
     assert several <= budgets
-    assert (overlay == "production") == ({"bridge", "writer", "api", "nginx"} <= several)
+    assert ("production" in overlay) == ({"bridge", "writer", "api", "nginx"} <= several)
+    assert ("two-feeds" in overlay) == ("centrifugo" in several)
 
 
-def test_a_bridge_is_replaced_only_when_the_next_has_lined_up() -> None:
-    spec = pods("production")["bridge"].workload["spec"]
-    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
-    assert spec["minReadySeconds"] > 3  # it waits so long for one who knows more
-    by = {
-        c["topologyKey"]: c for c in pods("production")["bridge"].spec["topologySpreadConstraints"]
-    }
+@pytest.mark.parametrize(
+    ("overlay", "name"), [("production", "bridge"), *((grown, "centrifugo") for grown in GROWN)]
+)
+def test_one_of_two_is_replaced_only_when_the_next_is_there(overlay: str, name: str) -> None:
+    """A bridge waits 3 s for one who knows more."""
+    pod = pods(overlay)[name]
+    assert pod.workload["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert pod.workload["spec"]["minReadySeconds"] > 3
+    by = {c["topologyKey"]: c for c in pod.spec["topologySpreadConstraints"]}
     assert by["kubernetes.io/hostname"]["whenUnsatisfiable"] == "DoNotSchedule"
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_every_config_map_is_somebodys(overlay: str) -> None:
     used = {name for each in objects(overlay) for name in _maps(each)}
     made = {each["metadata"]["name"] for each in of_kind(overlay, "ConfigMap")}
     idle = {name.rpartition("-")[0] or name for name in made - used}
     # Made beside the others, for the other overlay.
-    assert idle <= ({"redis"} if overlay == "local" else {"redis", "postgres"})
+    assert idle <= ({"redis"} if "local" in overlay else {"redis", "postgres"})
     assert used <= made
 
 

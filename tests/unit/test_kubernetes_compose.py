@@ -10,7 +10,7 @@ import pytest
 from local.instance import read_dotenv
 from pipeline.settings import Environment
 from tests import compose
-from tests.kubernetes import OVERLAYS, Manifest, Pod, of_kind, one, pods
+from tests.kubernetes import EVERY, GROWN, Manifest, Pod, of_kind, one, pods
 from tests.services import ROOT
 
 OURS = ["migrate", "generator", "bridge", "forwarder", "writer", "api"]
@@ -18,17 +18,15 @@ NOT_THERE = {
     "local": {"socket-proxy"},  # Vector reads a node's files instead
     "production": {"socket-proxy", "redis", "postgres", "generator"},  # operators; no mock market
 }
+CLUSTER = {*(f"redis-{n}" for n in range(2, 7)), "redis-cluster"}  # an operator's, too
 # Values that only a cluster can have; the names are the same.
-ADDRESSES = {"NGINX_RESOLVER", "API_ADDRESS", "CENTRIFUGO_ADDRESS", "GRAFANA_ADDRESS"}
-ADDED = {
-    ("local", "vector"): {"NAMESPACE", "POSTGRES_ADDRESS"},
-    ("production", "vector"): {"NAMESPACE", "POSTGRES_ADDRESS"},
+ADDRESSES = {
+    *("NGINX_RESOLVER", "API_ADDRESS", "CENTRIFUGO_ADDRESS", "GRAFANA_ADDRESS"),
+    "REDIS_CLUSTER",
 }
+ADDED = {"vector": {"NAMESPACE", "POSTGRES_ADDRESS"}}
 LEFT_OUT = {"COMPOSE_PROJECT_NAME"}  # names containers
-OTHER_WORDS = {
-    ("local", "vector"),  # pods.yaml for containers.yaml
-    ("production", "vector"),
-}
+OTHER_WORDS = {"vector"}  # pods.yaml for containers.yaml
 IMAGES = {".": "tick-pipeline", "web": "tick-pipeline-web"}
 URL = re.compile(r"http://127\.0\.0\.1:(\d+)(/[\w/]+)")
 GRACE = 30  # Kubernetes' own
@@ -36,35 +34,52 @@ UNITS = {"m": 1 << 20, "g": 1 << 30, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
 def pairs() -> list[tuple[str, str]]:
-    return [(overlay, name) for overlay in OVERLAYS for name in sorted(pods(overlay))]
+    """By compose's word: kustomize isn't asked before a test runs."""
+    return [(overlay, name) for overlay in EVERY for name in sorted(names(overlay))]
+
+
+def names(overlay: str) -> set[str]:
+    return plain(overlay).keys() - NOT_THERE[overlay.partition(" ")[0]] - CLUSTER
+
+
+def plain(overlay: str) -> dict[str, compose.Service]:
+    """For development; a component has its file of compose."""
+    return compose.services(*(f"compose.{part}.yaml" for part in overlay.split()[1:]))
+
+
+def whole(overlay: str) -> dict[str, compose.Service]:
+    """For production."""
+    files = [f"compose.{part}.yaml" for part in (*overlay.split()[1:], "production")]
+    feeds = ["compose.two-feeds.production.yaml"] if "two-feeds" in overlay else []
+    return compose.services(*files, *feeds)
 
 
 def expected(overlay: str, service: str) -> compose.Service:
     """Secrets are files everywhere; TLS and what belongs to it are production's."""
-    plain, whole = compose.development()[service], compose.production()[service]
-    if overlay == "local" and service == "nginx":
-        return plain
+    ours, theirs = plain(overlay)[service], whole(overlay)[service]
+    if "local" in overlay and service == "nginx":
+        return ours
     if (
         service == "generator"
     ):  # production has it for trying only, and leaves its password where it was
-        environment = {n: v for n, v in plain["environment"].items() if n != "REDIS_PASSWORD"}
+        environment = {n: v for n, v in ours["environment"].items() if n != "REDIS_PASSWORD"}
         secret = {"source": "redis_generator_password", "target": "redis_password"}
-        return plain | {"environment": environment, "secrets": [secret]}
-    if overlay == "local":
-        environment = dict(whole.get("environment", {}))
+        return ours | {"environment": environment, "secrets": [secret]}
+    if "local" in overlay:
+        environment = dict(theirs.get("environment", {}))
         environment.pop("GF_SECURITY_COOKIE_SECURE", None)
-        return whole | {"environment": environment, "deploy": plain["deploy"]}
-    return whole
+        return theirs | {"environment": environment, "deploy": ours["deploy"]}
+    return theirs
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_every_service_is_there(overlay: str) -> None:
-    assert pods(overlay).keys() == compose.development().keys() - NOT_THERE[overlay]
+    assert pods(overlay).keys() == names(overlay)
 
 
 @pytest.mark.parametrize(("overlay", "name"), pairs())
 def test_images_are_the_same(overlay: str, name: str) -> None:
-    service, image = compose.development()[name], pods(overlay)[name].container["image"]
+    service, image = plain(overlay)[name], pods(overlay)[name].container["image"]
     if "build" in service:
         assert Path(image).name.partition(":")[0] == IMAGES[service["build"]]
     else:
@@ -73,7 +88,7 @@ def test_images_are_the_same(overlay: str, name: str) -> None:
 
 @pytest.mark.parametrize(("overlay", "name"), pairs())
 def test_programs_are_started_with_the_same_words(overlay: str, name: str) -> None:
-    if (overlay, name) in OTHER_WORDS:
+    if name in OTHER_WORDS:
         return
     pod, service = pods(overlay)[name], expected(overlay, name)
     for ours, theirs in (("command", "entrypoint"), ("args", "command")):
@@ -84,7 +99,7 @@ def test_programs_are_started_with_the_same_words(overlay: str, name: str) -> No
 @pytest.mark.parametrize(("overlay", "name"), pairs())
 def test_environments_are_the_same(overlay: str, name: str) -> None:
     pod = pods(overlay)[name]
-    added = ADDED.get((overlay, name), set())
+    added = ADDED.get(name, set())
     wanted = expected(overlay, name).get("environment", {}).items()
     values = {n: compose.resolved(value) for n, value in wanted if n not in LEFT_OUT}
     found = pod.environment
@@ -134,7 +149,7 @@ def settings_of(service: str) -> type[Environment]:
 
 @pytest.mark.parametrize(("overlay", "name"), pairs())
 def test_health_is_asked_in_the_same_way(overlay: str, name: str) -> None:
-    pod, health = pods(overlay)[name], compose.development()[name]["healthcheck"]
+    pod, health = pods(overlay)[name], plain(overlay)[name]["healthcheck"]
     if health.get("disable"):
         assert not pod.probes
         return
@@ -161,10 +176,10 @@ def place(words: list[str]) -> tuple[int, str] | None:
     return (int(found[1]), found[2]) if found else None
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_only_who_waits_for_nobody_is_ended_for_being_unwell(overlay: str) -> None:
     ended = {pod.name for pod in pods(overlay).values() if "livenessProbe" in pod.probes}
-    assert ended == {"api", "nginx", "centrifugo", "grafana", "vector"}
+    assert ended - {"redis-feed"} == {"api", "nginx", "centrifugo", "grafana", "vector"}
 
 
 @pytest.mark.parametrize(("overlay", "name"), pairs())
@@ -224,7 +239,7 @@ def mounts() -> list[tuple[str, str, str, str]]:
     return [
         (overlay, name, source, target.removesuffix(":ro"))
         for overlay, name in pairs()
-        for volume in compose.development()[name].get("volumes", [])
+        for volume in plain(overlay)[name].get("volumes", [])
         for source, _, target in [volume.partition(":")]
         if source.startswith("./config/")
     ]
@@ -240,10 +255,12 @@ def test_configuration_is_the_same_files(overlay: str, name: str, source: str, t
         wanted = {str(file.relative_to(path)): file.read_text() for file in texts}
     wanted.pop("contact-point.yaml", None)  # an example
     wanted.pop("provisioning/alerting/contact-point.yaml", None)  # and its copy
-    # Where there are no pods; what makes the ConfigMap; and of compose.two-feeds.yaml alone.
-    for other in ("containers.yaml", "files.yaml", "kustomization.yaml", "feed.conf", "feed.sh"):
+    # Where there are no pods; what makes the ConfigMap; and of a Redis of another kind.
+    others = ("cluster.sh", "create-cluster.sh", "redis.conf", "start.sh", "feed.conf", "feed.sh")
+    own = others[4:] if name == "redis-feed" else others[2:4]
+    for other in {"containers.yaml", "files.yaml", "kustomization.yaml", *others} - {*own}:
         wanted.pop(other, None)
-    if (overlay, name) == ("production", "nginx"):  # compose has it as a config
+    if "production" in overlay and name == "nginx":  # compose has it as a config
         wanted["redirect.conf.template"] = (ROOT / "config/nginx/redirect.conf").read_text()
     assert pods(overlay)[name].files(target) == wanted
 
@@ -265,6 +282,10 @@ def test_settings_are_those_of_dotenv() -> None:
         compose.production()["postgres"]["deploy"]["resources"]["limits"]["memory"]
     )
     assert size(cluster["resources"]["limits"]["memory"]) == size(limit)
-    redis = one("production", "RedisReplication", "ticks")["spec"]["kubernetesConfig"]["resources"]
     limit = compose.development()["redis"]["deploy"]["resources"]["limits"]["memory"]
-    assert size(redis["limits"]["memory"]) == size(limit)
+    for overlay, kind, name in (
+        ("production", "RedisReplication", "ticks"),
+        (GROWN[1], "RedisCluster", "tick-cluster"),
+    ):
+        redis = one(overlay, kind, name)["spec"]["kubernetesConfig"]["resources"]
+        assert size(redis["limits"]["memory"]) == size(limit)

@@ -8,27 +8,32 @@ import pytest
 
 from api.settings import ApiSettings
 from tests import compose
-from tests.kubernetes import OVERLAYS, Manifest, Pod, matches, objects, of_kind, one, pods
+from tests.kubernetes import EVERY, GROWN, Manifest, Pod, matches, objects, of_kind, one, pods
 from tests.services import ROOT
 
 NOBODY_ASKS = "vector"  # compose has it on `data` all the same
 OPERATED = {"redis": 6379, "postgres": 5432}  # names of Services that operators make
-ADDRESS = re.compile(r"(?:^|[/@])([a-z]+)(?:\.tick-pipeline[\w.]*)?:(\d+)")
+BY_OPERATOR = {  # and these, of which we make none
+    "production": {("ticks-sentinel", 26379)},
+    GROWN[1]: {("tick-cluster-leader", 6379), ("tick-cluster-follower", 6379)},
+}
+ADDRESS = re.compile(r"(?:^|[/@,])([a-z-]+)(?:\.tick-pipeline[\w.]*)?:(\d+)")
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_whoever_is_on_a_network_of_compose_reaches_those_on_it_and_nobody_else(
     overlay: str,
 ) -> None:
     found = pods(overlay)
     for one_, other in permutations(found.values(), 2):
-        shared = networks(one_.name) & networks(other.name)
+        shared = networks(overlay, one_.name) & networks(overlay, other.name)
         wanted = bool(shared) and other.name != NOBODY_ASKS
         assert allowed(overlay, one_, other) == (wanted, wanted), (one_.name, other.name)
 
 
-def networks(service: str) -> set[str]:
-    return set(compose.development()[service]["networks"])
+def networks(overlay: str, service: str) -> set[str]:
+    said = compose.services("compose.two-feeds.yaml") if "two-feeds" in overlay else {}
+    return set((said or compose.development())[service]["networks"])
 
 
 def allowed(overlay: str, source: Pod, target: Pod) -> tuple[bool, bool]:
@@ -61,11 +66,16 @@ def test_what_operators_make_is_on_data_too() -> None:
     wanted = {"network/data": "true"}
     for kind in ("RedisReplication", "RedisSentinel"):
         assert wanted.items() <= one("production", kind, "ticks")["metadata"]["labels"].items()
+    settings = pods("production")["bridge"].environment
+    watched = one("production", "RedisSentinel", "ticks")["spec"]["redisSentinelConfig"]
+    assert settings["REDIS_MASTER"] == watched["masterGroupName"]
+    nodes = one(GROWN[1], "RedisCluster", "tick-cluster")["metadata"]["labels"]
+    assert wanted.items() <= nodes.items()
     cluster = one("production", "Cluster", "pipeline-db")["spec"]
     assert wanted.items() <= cluster["inheritedMetadata"]["labels"].items()
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_ports_are_listened_to(overlay: str) -> None:
     for service in of_kind(overlay, "Service"):
         if service["spec"].get("type") == "ExternalName":
@@ -84,7 +94,7 @@ def test_ports_are_listened_to(overlay: str) -> None:
     assert int(listened) in pods(overlay)["nginx"].ports
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_every_address_is_a_services(overlay: str) -> None:
     known = {
         (s["metadata"]["name"], port) for s in of_kind(overlay, "Service") for port in _ports(s)
@@ -96,8 +106,9 @@ def test_every_address_is_a_services(overlay: str) -> None:
         for name, port in ADDRESS.findall(value)
     }
     assert len(said) > 5
-    assert said <= known
+    assert said - known == BY_OPERATOR.get(overlay, set())
     assert {n for n, _ in said} >= {"redis", "postgres", "api", "centrifugo", "grafana"}
+    assert ("redis-feed" in {n for n, _ in said}) == ("two-feeds" in overlay)
 
 
 def _ports(service: Manifest) -> list[int]:
@@ -106,7 +117,7 @@ def _ports(service: Manifest) -> list[int]:
     return [port["port"] for port in service["spec"]["ports"]]
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", EVERY)
 def test_objects_have_a_namespace_or_are_one(overlay: str) -> None:
     places = {(o["metadata"].get("namespace"), o["kind"] == "Namespace") for o in objects(overlay)}
     assert places == {(None, True), ("tick-pipeline", False), ("tick-pipeline-logs", False)}
