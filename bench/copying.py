@@ -10,12 +10,13 @@ import asyncpg
 
 from bench.backlog import entries
 from bench.browser import say
-from pipeline.stream import Entry
-from writer.rows import COLUMNS, row_of
+from pipeline.tick import SEQUENCE_BITS
+from pipeline.ticks import Ticks, sift
 from writer.settings import WriterSettings
 from writer.store import TABLE
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+COLUMNS = ("timestamp", "stock_name", "exchange_name", "price", "event_id")
 
 
 async def copy(redis_url: str, dsn: str) -> dict[str, float]:
@@ -24,7 +25,7 @@ async def copy(redis_url: str, dsn: str) -> dict[str, float]:
     seconds = cpu = copied = 0.0
     connection = await asyncpg.connect(dsn)
     for batch in entries(redis_url, size):
-        rows = [_plain(entry) for entry in batch]
+        rows = _plain(sift(batch)[0])
         began, used = time.monotonic(), time.process_time()
         await connection.copy_records_to_table(TABLE, records=rows, columns=COLUMNS)
         seconds += time.monotonic() - began
@@ -34,11 +35,15 @@ async def copy(redis_url: str, dsn: str) -> dict[str, float]:
     return {"rows": copied, "seconds": seconds, "cpu_seconds": cpu}
 
 
-def _plain(entry: Entry) -> tuple[datetime, str, str, Decimal, int]:
+def _plain(ticks: Ticks) -> list[tuple[datetime, str, str, Decimal, int]]:
     """With the types that asyncpg takes by itself."""
-    _, stock_name, exchange_name, price, event_id = row_of(entry)
-    received = EPOCH + timedelta(milliseconds=event_id >> 20, microseconds=(event_id >> 10) & 1023)
-    return received, stock_name, exchange_name, Decimal(price.decode()), event_id
+    times = [EPOCH + timedelta(microseconds=us) for us in ticks.received_us()]
+    prices = [Decimal(price.decode()) for price in ticks.prices]
+    ids = [
+        ms << SEQUENCE_BITS | sequence
+        for ms, sequence in zip(ticks.ms, ticks.sequences, strict=True)
+    ]
+    return list(zip(times, ticks.stock_names, ticks.exchanges, prices, ids, strict=True))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from pipeline.events import emit
 from pipeline.metrics import Distribution
 from pipeline.outage import Outage
 from pipeline.stream import Entry, Rejected
-from pipeline.tick import InvalidTick
-from writer.rows import COLUMNS, Row, row_of, take_rows
+from pipeline.ticks import Ticks, sift
+from writer.rows import COLUMNS, copied
 
 TABLE = "stock_prices"
 CONNECT_TIMEOUT = 5.0
@@ -68,61 +68,54 @@ class TickStore:
 
     async def save(self, entries: Sequence[Entry]) -> list[Rejected]:
         """Store what can be stored, committed when this returns; safe to repeat. Raises Outage."""
-        rejected: list[Rejected] = []
-        rows: list[Row] = []
-        sources: list[Entry] = []
-        for entry in entries:
-            try:
-                rows.append(row_of(entry))
-                sources.append(entry)
-            except InvalidTick as fault:
-                rejected.append(Rejected(entry, str(fault)))
+        ticks, rejected = sift(entries)
         began = monotonic()
         try:
-            refused = await self._store(rows)
+            refused = await self._store(ticks)
         except AWAY as error:
             await self._close()
             raise Outage("postgres", reason(error)) from error
-        if refused and len(refused) == len(rows) > 1:
+        if refused and len(refused) == len(ticks.ids) > 1:
             # No market sends a batch of nothing but bad rows: a grant or a trigger is wrong.
             raise Outage("postgres", f"every row was refused: {refused[0]}")
-        if rows:
+        if ticks.ids:
             self._seconds.observe(monotonic() - began)
-            self._rows.observe(len(rows) - len(refused))
-        return rejected + [Rejected(sources[index], why) for index, why in refused.items()]
+            self._rows.observe(len(ticks.ids) - len(refused))
+        return rejected + [Rejected(ticks.entries[index], why) for index, why in refused.items()]
 
-    async def _store(self, rows: Sequence[Row], begin: int = 0) -> dict[int, str]:
-        """Store the rows; what PostgreSQL refuses is found by halving. Index → reason."""
+    async def _store(self, ticks: Ticks, begin: int = 0) -> dict[int, str]:
+        """Store the ticks; what PostgreSQL refuses is found by halving. Index → reason."""
+        count = len(ticks.ids)
         try:
-            await self._copy(rows)
+            await self._copy(ticks)
         except asyncpg.PostgresError as error:
             if not _is_a_rows_fault(error):
                 raise
-            if len(rows) == 1:
+            if count == 1:
                 return {begin: reason(error)}
-            middle = len(rows) // 2
-            return await self._store(rows[:middle], begin) | await self._store(
-                rows[middle:], begin + middle
+            middle = count // 2
+            return await self._store(ticks.part(0, middle), begin) | await self._store(
+                ticks.part(middle, count), begin + middle
             )
         return {}
 
-    async def _copy(self, rows: Sequence[Row]) -> None:
+    async def _copy(self, ticks: Ticks) -> None:
         """Straight in; through a temporary table when the table has some of them already."""
-        if not rows:
+        if not (count := len(ticks.ids)):
             return
         connection = await self._connected()
         try:
-            await connection.copy_records_to_table(TABLE, records=rows, columns=COLUMNS)
+            await _copy_to(connection, TABLE, ticks)
         except asyncpg.UniqueViolationError:
             async with connection.transaction():
                 await connection.execute(_STAGE)
-                await connection.copy_records_to_table("staged", records=rows, columns=COLUMNS)
+                await _copy_to(connection, "staged", ticks)
                 stored = int((await connection.execute(_MERGE)).split()[-1])
-            emit("writer.redelivered", rows=len(rows), there_already=len(rows) - stored)
+            emit("writer.redelivered", rows=count, there_already=count - stored)
             self._counts["rows"] += stored
-            self._counts["repeated"] += len(rows) - stored
+            self._counts["repeated"] += count - stored
         else:
-            self._counts["rows"] += len(rows)
+            self._counts["rows"] += count
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
@@ -132,13 +125,16 @@ class TickStore:
                 command_timeout=COMMAND_TIMEOUT,
                 statement_cache_size=UNNAMED,
             )
-            await take_rows(self._connection)
         return self._connection
 
     async def _close(self) -> None:
         if self._connection:
             self._connection.terminate()
             self._connection = None
+
+
+async def _copy_to(connection: asyncpg.Connection, table: str, ticks: Ticks) -> None:
+    await connection.copy_to_table(table, source=copied(ticks), columns=COLUMNS, format="binary")
 
 
 def _is_a_rows_fault(error: asyncpg.PostgresError) -> bool:
