@@ -18,6 +18,7 @@ from pipeline.tick import (
     unpack_id,
 )
 
+MATCHED = 1_000  # at once: of each line the expression keeps half a kB until it is through
 _LINES = re.compile(rb"(?:[^:\n]+:%b\n)*" % PRICE)
 
 
@@ -72,13 +73,22 @@ def _columns(entries: Sequence[Entry]) -> Ticks:
     if not entries:
         return Ticks(*[()] * len(Ticks._fields))
     ids, channels, messages = zip(*entries, strict=True)
-    lines = b"\n".join((*messages, b""))
-    if lines.count(b"\n") != len(messages) or not _LINES.fullmatch(lines):
-        raise InvalidTick("a message of them")
-    parts = lines.replace(b":", b"\n").split(b"\n")
+    names, prices = _split(messages)
     numbers = orjson.loads(b"[%b]" % b",".join(ids).replace(b"-", b","))
     ms, sequences = numbers[::2], numbers[1::2]
     if max(ms) >> TIME_BITS or max(sequences) >= SEQUENCES:
         raise InvalidTick("an id of them")
-    names = list(map(checked_name, parts[:-1:2]))
-    return Ticks(entries, ids, list(map(checked_name, channels)), names, parts[1::2], ms, sequences)
+    exchanges, stock_names = map(checked_name, channels), map(checked_name, names)
+    return Ticks(entries, ids, list(exchanges), list(stock_names), prices, ms, sequences)
+
+
+def _split(messages: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Names and prices; raises InvalidTick."""
+    parts: list[bytes] = []
+    for begin in range(0, len(messages), MATCHED):
+        some = messages[begin : begin + MATCHED]
+        lines = b"\n".join((*some, b""))
+        if lines.count(b"\n") != len(some) or not _LINES.fullmatch(lines):
+            raise InvalidTick("a message of them")
+        parts += lines.replace(b":", b"\n").split(b"\n")[:-1]
+    return parts[::2], parts[1::2]

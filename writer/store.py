@@ -1,5 +1,6 @@
 """TickStore: a batch into `stock_prices`, each tick once; which errors are an Outage."""
 
+import asyncio
 from collections.abc import Sequence
 from time import monotonic
 from types import TracebackType
@@ -134,7 +135,11 @@ class TickStore:
 
 
 async def _copy_to(connection: asyncpg.Connection, table: str, ticks: Ticks) -> None:
-    await connection.copy_to_table(table, source=copied(ticks), columns=COLUMNS, format="binary")
+    source = copied(ticks)
+    async with asyncio.timeout(COMMAND_TIMEOUT):  # asyncpg's own doesn't end a wait to write more
+        await connection.copy_to_table(
+            table, source=source, columns=COLUMNS, format="binary", timeout=2 * COMMAND_TIMEOUT
+        )
 
 
 def _is_a_rows_fault(error: asyncpg.PostgresError) -> bool:

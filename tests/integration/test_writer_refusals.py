@@ -193,6 +193,20 @@ async def test_a_postgres_that_does_not_answer_is_given_up_and_asked_again(
         assert await stored(connection) == [row(entry) for entry in batch]
 
 
+async def test_it_is_given_up_too_when_more_is_to_be_sent_than_it_has_room_for(
+    own_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "COMMAND_TIMEOUT", 0.5)
+    batch = entries(f"{'A' * 250}:{n}" for n in range(1, 60_001))  # 18 MB
+    async with TickStore(PostgresDsn(own_postgres.dsn("writer"))) as writer:
+        assert await writer.save(batch[:1]) == []
+        own_postgres.pause()
+        async with asyncio.timeout(20):  # far above what it may take
+            with pytest.raises(Outage):
+                await writer.save(batch)
+        own_postgres.resume()
+
+
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     """A file system of 16 MB."""
