@@ -10,8 +10,8 @@ import asyncpg
 
 from bench.backlog import entries
 from bench.browser import say
-from pipeline.stream import Entry
-from writer.rows import COLUMNS, row_of
+from pipeline.ticks import sift
+from writer.rows import COLUMNS, Row, rows_of
 from writer.settings import WriterSettings
 from writer.store import TABLE
 
@@ -24,7 +24,7 @@ async def copy(redis_url: str, dsn: str) -> dict[str, float]:
     seconds = cpu = copied = 0.0
     connection = await asyncpg.connect(dsn)
     for batch in entries(redis_url, size):
-        rows = [_plain(entry) for entry in batch]
+        rows = [_plain(row) for row in rows_of(sift(batch)[0])]
         began, used = time.monotonic(), time.process_time()
         await connection.copy_records_to_table(TABLE, records=rows, columns=COLUMNS)
         seconds += time.monotonic() - began
@@ -34,9 +34,9 @@ async def copy(redis_url: str, dsn: str) -> dict[str, float]:
     return {"rows": copied, "seconds": seconds, "cpu_seconds": cpu}
 
 
-def _plain(entry: Entry) -> tuple[datetime, str, str, Decimal, int]:
+def _plain(row: Row) -> tuple[datetime, str, str, Decimal, int]:
     """With the types that asyncpg takes by itself."""
-    _, stock_name, exchange_name, price, event_id = row_of(entry)
+    _, stock_name, exchange_name, price, event_id = row
     received = EPOCH + timedelta(milliseconds=event_id >> 20, microseconds=(event_id >> 10) & 1023)
     return received, stock_name, exchange_name, Decimal(price.decode()), event_id
 

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from typing import Self
 
-Row = tuple[bytes, str, bytes]
-"""Entry id, stock name, and the tick as the browser gets it."""
+Row = tuple[bytes, bytes, bytes, int]
+"""Entry id, stock name in JSON, price as published, µs of receipt."""
 
 
 class Conflation:
     """Of one exchange. The rows stay in stream order."""
 
     def __init__(self) -> None:
-        self.newest: dict[str, Row] = {}  # by stock name
+        self.newest: dict[bytes, Row] = {}  # by stock name
         self.skipped = 0
 
     def add(self, rows: Iterable[Row]) -> None:

@@ -18,7 +18,7 @@ from pipeline.events import emit
 from pipeline.metrics import Distribution
 from pipeline.outage import Outage, pause
 from pipeline.stream import Entry, Rejected
-from pipeline.tick import InvalidTick, exchange_name, parse_message, received_us
+from pipeline.ticks import sift
 
 _DATA = b'{"columns":["id","stock_name","price","received_us"],"ticks":[%b],"skipped":%d}'
 _ROW = b'["%b",%b,%b,%d]'
@@ -138,7 +138,7 @@ class Feed:
                 channel=f"prices:{exchange}",
                 key=f"{self._key_begins}{part[0][0].decode()}_{part[-1][0].decode()}_{len(part)}",
                 data=_DATA
-                % (b",".join([text for _, _, text in part]), skipped if begin == 0 else 0),
+                % (b",".join([_ROW % row for row in part]), skipped if begin == 0 else 0),
             )
 
     def _is_late(self, newest_id: bytes) -> bool:
@@ -159,16 +159,12 @@ class Feed:
 
 def _rows(entries: Sequence[Entry]) -> tuple[dict[str, list[Row]], list[Rejected]]:
     """By exchange, and what nobody can use."""
-    rejected: list[Rejected] = []
+    ticks, rejected = sift(entries)
+    names = map(_quoted, ticks.stock_names)
+    found = zip(ticks.ids, names, ticks.prices, ticks.received_us(), strict=True)
     rows: defaultdict[str, list[Row]] = defaultdict(list)
-    for entry in entries:
-        entry_id, channel, message = entry
-        try:  # in this loop a call costs as much as what it does
-            stock_name, price = parse_message(message)
-            text = _ROW % (entry_id, _quoted(stock_name), price, received_us(entry_id))
-            rows[exchange_name(channel)].append((entry_id, stock_name, text))
-        except InvalidTick as fault:
-            rejected.append(Rejected(entry, str(fault)))
+    for exchange, row in zip(ticks.exchanges, found, strict=True):
+        rows[exchange].append(row)
     return rows, rejected
 
 

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import hiredis
 from redis import exceptions
 from redis.asyncio import Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.connection import HiredisRespSerializer
 
 from pipeline.nodes import locate
 from pipeline.outage import Outage
@@ -47,8 +47,8 @@ _PASSING_CODES = (
 class _Connection(Connection):
     def pack_command(self, *args: Any) -> list[bytes]:
         """In C: theirs took a seventh of a forwarder's time, as it acknowledges by thousands."""
-        packed: list[bytes] = HiredisRespSerializer().pack(*args)
-        return packed
+        name, *others = args  # theirs looks at each of the others before
+        return [hiredis.pack_command((*name.encode().split(), *others))]
 
 
 class _Following(Connection):

@@ -212,9 +212,9 @@ class Consumer:
     def _check(self, entries: list[Any]) -> tuple[list[Entry], list[Rejected]]:
         """Those that have the stream's two fields, and the others."""
         usable = [
-            (entry[0], fields[1], fields[3])
-            for entry in entries
-            if (fields := entry[1])
+            (entry_id, fields[1], fields[3])
+            for entry_id, fields in entries
+            if fields
             and len(fields) == 4  # noqa: PLR2004 - two names, two values
             and fields[0] == b"channel"
             and fields[2] == b"message"

@@ -9,7 +9,8 @@ SEQUENCE_BITS = 20
 SEQUENCES = 1000 << 10  # <ms>-<µs within the ms * 1024 + n>
 TIME_BITS = 43  # milliseconds until the year 2248
 
-_PRICE = re.compile(rb"(?:0(?=\.0*[1-9])|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?")
+PRICE = rb"(?:0(?=\.0*[1-9])|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?"
+_PRICE = re.compile(PRICE)
 _NUMBER = re.compile(rb"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _NAMES_KEPT = 100_000  # bounded: the market decides how many there are
 
@@ -26,14 +27,15 @@ def parse_message(message: bytes) -> tuple[str, bytes]:
     name, colon, price = message.rpartition(b":")
     if not colon:
         raise InvalidTick("empty message" if not message else "no colon between name and price")
-    stock_name = _checked_name(name)
+    stock_name = checked_name(name)
     if not _PRICE.fullmatch(price):
         raise InvalidTick(_price_fault(price))
     return stock_name, price
 
 
 @lru_cache(maxsize=_NAMES_KEPT)  # names repeat for ever: each is checked once
-def _checked_name(name: bytes) -> str:
+def checked_name(name: bytes) -> str:
+    """Of a stock or an exchange, as text; raises InvalidTick."""
     try:
         text = name.decode()
     except UnicodeDecodeError:
@@ -82,4 +84,4 @@ def received_us(entry_id: bytes) -> int:
 
 def exchange_name(channel: bytes) -> str:
     """The exchange that a pub/sub channel is for; raises InvalidTick."""
-    return _checked_name(channel)
+    return checked_name(channel)

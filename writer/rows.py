@@ -4,8 +4,8 @@ from struct import Struct, pack
 
 import asyncpg
 
-from pipeline.stream import Entry
-from pipeline.tick import SEQUENCE_BITS, exchange_name, parse_message, unpack_id
+from pipeline.tick import SEQUENCE_BITS
+from pipeline.ticks import Ticks
 
 COLUMNS = ("timestamp", "stock_name", "exchange_name", "price", "event_id")
 
@@ -20,18 +20,14 @@ _COMMON = Struct(">hhHHHHH")
 _COMMON_WHOLE, _COMMON_SCALE = 2 * _BASE_DIGITS, _BASE_DIGITS
 
 
-def row_of(entry: Entry) -> Row:
-    """The row of a stream entry; raises InvalidTick."""
-    entry_id, channel, message = entry
-    stock_name, price = parse_message(message)
-    ms, sequence = unpack_id(entry_id)
-    return (
-        (ms * 1000 + (sequence >> 10) - _POSTGRES_EPOCH_US,),
-        stock_name,
-        exchange_name(channel),
-        price,
-        ms << SEQUENCE_BITS | sequence,
-    )
+def rows_of(ticks: Ticks) -> list[Row]:
+    """The rows of a batch, a column at a time."""
+    times = [(us - _POSTGRES_EPOCH_US,) for us in ticks.received_us()]
+    ids = [
+        ms << SEQUENCE_BITS | sequence
+        for ms, sequence in zip(ticks.ms, ticks.sequences, strict=True)
+    ]
+    return list(zip(times, ticks.stock_names, ticks.exchanges, ticks.prices, ids, strict=True))
 
 
 async def take_rows(connection: asyncpg.Connection) -> None:

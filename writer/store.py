@@ -12,8 +12,8 @@ from pipeline.events import emit
 from pipeline.metrics import Distribution
 from pipeline.outage import Outage
 from pipeline.stream import Entry, Rejected
-from pipeline.tick import InvalidTick
-from writer.rows import COLUMNS, Row, row_of, take_rows
+from pipeline.ticks import sift
+from writer.rows import COLUMNS, Row, rows_of, take_rows
 
 TABLE = "stock_prices"
 CONNECT_TIMEOUT = 5.0
@@ -68,15 +68,8 @@ class TickStore:
 
     async def save(self, entries: Sequence[Entry]) -> list[Rejected]:
         """Store what can be stored, committed when this returns; safe to repeat. Raises Outage."""
-        rejected: list[Rejected] = []
-        rows: list[Row] = []
-        sources: list[Entry] = []
-        for entry in entries:
-            try:
-                rows.append(row_of(entry))
-                sources.append(entry)
-            except InvalidTick as fault:
-                rejected.append(Rejected(entry, str(fault)))
+        ticks, rejected = sift(entries)
+        rows = rows_of(ticks)
         began = monotonic()
         try:
             refused = await self._store(rows)
@@ -89,7 +82,7 @@ class TickStore:
         if rows:
             self._seconds.observe(monotonic() - began)
             self._rows.observe(len(rows) - len(refused))
-        return rejected + [Rejected(sources[index], why) for index, why in refused.items()]
+        return rejected + [Rejected(ticks.entries[index], why) for index, why in refused.items()]
 
     async def _store(self, rows: Sequence[Row], begin: int = 0) -> dict[int, str]:
         """Store the rows; what PostgreSQL refuses is found by halving. Index → reason."""

@@ -1,0 +1,60 @@
+"""pipeline.ticks: all at once, a batch is what its entries are one by one."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.stream import Entry
+from pipeline.tick import SEQUENCES, InvalidTick, exchange_name, parse_message, received_us
+from pipeline.ticks import sift
+
+PIECES = [
+    b"A",
+    b"BRK.B",
+    b"\xc3\xa9",
+    b":",
+    b"\n",
+    b"0",
+    b".",
+    b"1",
+    b"05",
+    b"723.02",
+    b" ",
+    b"\xff",
+]
+
+valid = st.sampled_from([b"TSLA:723.02", b"A:0.10", b"\xc3\xa9:1", b"A:" + b"9" * 18 + b".000"])
+messages = st.lists(st.sampled_from(PIECES), max_size=6).map(b"".join) | valid
+ids = st.builds(
+    lambda ms, sequence: b"%d-%d" % (ms, sequence),
+    st.sampled_from([0, 1763971200123, (1 << 43) - 1, 1 << 43, (1 << 64) - 1]),
+    st.sampled_from([0, 5 << 10, SEQUENCES - 1, SEQUENCES, (1 << 64) - 1]),
+)
+usual = st.builds(lambda sequence: b"1763971200123-%d" % sequence, st.integers(0, SEQUENCES - 1))
+channels = st.sampled_from([b"NYSE", b"NASDAQ", b"NYSE", b"NASDAQ", b"NY SE", b""])
+entries = st.lists(st.tuples(usual, st.just(b"NYSE"), valid), max_size=9) | st.lists(
+    st.tuples(ids | usual, channels, messages), max_size=9
+)
+
+
+@given(batch=entries)
+def test_a_batch_is_what_its_entries_are_one_by_one(batch: list[Entry]) -> None:
+    ticks, rejected = sift(batch)
+    usable, reasons = [], []
+    for entry in batch:
+        entry_id, channel, message = entry
+        try:
+            tick = (*parse_message(message), received_us(entry_id), exchange_name(channel))
+            usable.append((entry, entry_id, *tick))
+        except InvalidTick as fault:
+            reasons.append((entry, str(fault)))
+    names, prices, times = ticks.stock_names, ticks.prices, ticks.received_us()
+    columns = (ticks.entries, ticks.ids, names, prices, times, ticks.exchanges)
+    assert list(zip(*columns, strict=True)) == usable
+    assert rejected == reasons
+
+
+def test_lines_that_would_do_in_another_order_are_refused() -> None:
+    """Two messages whose colons and line ends are as many as those of two good ones."""
+    bad = [(b"1-0", b"NYSE", b"A:1\nB:2"), (b"1-1", b"NYSE", b"C")]
+    ticks, rejected = sift(bad)
+    assert (list(ticks.ids), len(rejected)) == ([], 2)
