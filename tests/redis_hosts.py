@@ -147,11 +147,13 @@ async def _leads(redis: Any) -> bool:
 async def _view(node: Node) -> set[tuple[str, str]]:
     """Master and replica of each third, as that node sees them; empty while something is wrong."""
     async with look(node.url) as redis:
+        state = bytes(await redis.execute_command("CLUSTER", "INFO"))
         known = bytes(await redis.execute_command("CLUSTER", "NODES"))
         slots = await redis.execute_command("CLUSTER", "SLOTS")
         info = await redis.info("replication")
     pairs = [[f"{place[0].decode()}:{place[1]}" for place in places] for _, _, *places in slots]
     follows = info["role"] == "master" or info["master_link_status"] == "up"
-    if b"fail" in known or not follows or any(len(pair) != 2 for pair in pairs):
+    well = b"cluster_state:ok" in state and b"fail" not in known
+    if not well or not follows or any(len(pair) != 2 for pair in pairs):
         return set()
     return {(master, replica) for master, replica in pairs}
