@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bench.backlog import STOCKS
@@ -21,6 +22,7 @@ RATE, SECONDS = 10_000, 60.0
 SHARDS, BRIDGES, WRITERS = 3, 2, 3
 STREAMS = tuple(f"ticks:{{{shard}}}" for shard in range(SHARDS))
 HIT, SPARED = STREAMS[0], STREAMS[1]  # whose master is killed, and where it is published
+NODE_TIMEOUT = "5000"  # ms, as docs/redis-cluster.md has it
 LOOK_EVERY = 0.05
 
 
@@ -49,7 +51,10 @@ def run(plan: Plan) -> Report:
     load = Load(plan.rate or RATE, plan.seconds or SECONDS, STOCKS, left_out=plan.left_out)
     for number in range(plan.runs):
         sys.stderr.write(f"cluster, run {number + 1} of {plan.runs}\n")
-        with redis_cluster() as cluster, _systems(cluster) as systems:
+        with (
+            redis_cluster(cluster_node_timeout=NODE_TIMEOUT) as cluster,
+            _systems(cluster) as systems,
+        ):
             report.add(_measure(cluster, systems, load, report))
     return report
 
@@ -74,6 +79,8 @@ def _measure(
         _watch(cluster, publishing, watched, load.seconds)
         sent = publishing.result()
     behind = _settle(cluster)
+    for each in systems[:BRIDGES]:
+        each.end("bridge")  # what it has to say of a gap it says by then
     report.miss("in the table", *judged(systems[0], load.count))
     bridges = systems[:BRIDGES]
     said = [line["seconds"] for each in bridges for line in each.said("bridge", "bridge.gap")]
@@ -130,10 +137,16 @@ def _serve(cluster: RedisCluster, systems: list[System], number: int, service: s
 
 
 def _settle(cluster: RedisCluster) -> float:
-    """Seconds until each group is done with each stream."""
+    """Seconds until each stream has a bridge, and each group is done with it."""
     began = time.monotonic()
+    for stream in STREAMS:
+        wait_until(partial(_is_led, cluster, stream), f"a bridge leads {stream}")
     wait_until(lambda: all(map(_is_done(cluster), STREAMS)), "all is stored and shown")
     return time.monotonic() - began
+
+
+def _is_led(cluster: RedisCluster, stream: str) -> bool:
+    return bool(cluster.ask(cluster.master(stream), "EXISTS", f"{stream}:lease"))
 
 
 def _is_done(cluster: RedisCluster) -> Callable[[str], bool]:
