@@ -10,8 +10,8 @@ from typing import NamedTuple
 from bridge.control import COUNT
 
 # Seconds. A cluster's nodes drop what they have for one that was silent for half of
-# cluster-node-timeout, so that should be 3 s or more.
-LATE = 4.0
+# cluster-node-timeout, and that is to be 5 s or more. Later would be too late to know of it.
+LATE = 2.4
 
 
 class Word(NamedTuple):
