@@ -87,6 +87,6 @@ class ChannelConnection(Connection):
         elif isinstance(item, list) and item[0] in (b"subscribe", b"unsubscribe"):
             self.confirmed = item[2]
             self.answer.set()
-        elif isinstance(item, list) and item[0] == b"pong":
+        elif isinstance(item, list) and item[0] == b"pong" and item[1]:
             self.echo = item[1]
             self.answer.set()

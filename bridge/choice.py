@@ -1,5 +1,7 @@
 """where_to_listen(): the node whose pub/sub all bridges of a stream hear."""
 
+import asyncio
+
 from bridge.post import Post
 from bridge.script import StreamScript
 from bridge.settings import BridgeSettings
@@ -7,6 +9,8 @@ from pipeline.addresses import Address
 from pipeline.connections import redis_outage
 from pipeline.nodes import locate
 from pipeline.outage import Outage, say
+
+PATIENCE = 1.0  # seconds for the stream's own node
 
 
 async def where_to_listen(
@@ -31,7 +35,10 @@ async def where_to_listen(
     script = StreamScript(settings, post)
     post.on_its_way = True
     try:
-        node, position = await script.listen(node, post.node if failed else "")
+        async with asyncio.timeout(PATIENCE):
+            node, position = await script.listen(node, post.node if failed else "")
+    except TimeoutError:
+        say(Outage("redis", "the stream's node is silent"), 0.0, 0.0)
     except Outage as outage:
         # Its master is away. Who waits for the next one misses prices; if bridges choose apart,
         # the one without the lease goes to the other when that can be known.

@@ -40,7 +40,8 @@ class Lease:
         self._numbers = count(1)
         self._free_since: float | None = None
         self._not_before = 0.0
-        self._connection = 0  # on which the lease was last known to be somebody's
+        self._connection = 0  # on which somebody was last heard who has the lease
+        self._opened = self._notices = 0  # the newest connection; what was heard before it
         self._was_ours = False
         self._probe: tuple[int, float] | None = None  # a notice, and when it was told
         self.others = 1  # bridges that listen, beside this one; until it is known, somebody may
@@ -51,13 +52,15 @@ class Lease:
         None: we are to stop, and another bridge has what we have.
         """
         self._free_since, held, lined_up = None, False, False
+        position = self._line_up.position
         while True:
             reply = await persist(self._look, give_up)
             held_now = reply.status in {"HELD", "APART"}
             if held_now:
-                self._free_since, self._connection = None, self._script.opened
-                # Without an append in between it may be our own token, of a take that was cut off.
-                self._was_ours &= reply.position == self._line_up.position
+                self._free_since = None
+                self._note_holder()
+                # Without an append it may be our own token, of a take that was cut off.
+                self._was_ours &= reply.position <= position
                 if reply.status == "APART":
                     self._subscription.go_elsewhere()
                 if not held:
@@ -75,6 +78,13 @@ class Lease:
             if give_up.is_set():
                 raise Stopped
 
+    def _note_holder(self) -> None:
+        """A lease can outlive its holder, on a new master: who has it is heard, or isn't there."""
+        if self._script.opened != self._opened:
+            self._opened, self._notices = self._script.opened, self._line_up.notices
+        elif self._line_up.notices > self._notices:
+            self._connection = self._opened
+
     async def give_up(self, token: bytes, reason: str) -> None:
         """Let somebody else have it for a while."""
         await self._script.release(token)
@@ -89,7 +99,12 @@ class Lease:
             self.others = receivers - connected
 
     def deaf(self, number: int) -> bool:
-        """Whether what we told is not heard by us, but by others; `number` is the newest."""
+        """Whether what we told is not heard by us, but by others; `number` is the newest.
+
+        Where words come from another node, they may be late, and `Echo` says if they are too late.
+        """
+        if self._settings.follows:
+            return False
         if self._probe and self._line_up.heard < self._probe[0]:
             return self.others > 0 and monotonic() - self._probe[1] > HEARD_LIMIT
         self._probe = (number, monotonic())
@@ -124,7 +139,8 @@ class Lease:
         Others were there, and can't have said a word while there was none.
         """
         opened_since = self._script.opened != self._connection
-        return reply.status == "LATELY" and opened_since and not self._was_ours
+        stops = self._line_up.backlog.closed  # and can't wait
+        return reply.status == "LATELY" and opened_since and not self._was_ours and not stops
 
     async def _take(self) -> tuple[Reply, bool] | None:
         line_up, connected = self._line_up, self._subscription.connected
@@ -143,13 +159,14 @@ class Lease:
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
                     caught_up = await self._subscription.catch_up()
-                    await line_up.confirmed.wait()
-        heard = line_up.confirmed.is_set()
+                    if not self._settings.follows:
+                        await line_up.confirmed.wait()
+        # On its way from another node a word may be late, or lost: who heard this one may lack one.
+        heard = line_up.confirmed.is_set() and not self._settings.follows
+        deaf = not heard and reply.receivers > connected and not self._settings.follows
         # Of what is still on its way to us, another one may have appended some.
-        unread = not caught_up and line_up.behind(reply)
-        if unread or (not heard and reply.receivers > connected):
+        if deaf or (not caught_up and line_up.behind(reply)):
             await self.give_up(line_up.token, "deaf")
             return None
         self._connection, self._was_ours = self._script.opened, True
-        # On its way from another node a word can get lost: who heard this one may lack one before.
-        return reply, heard and not self._settings.follows
+        return reply, heard

@@ -34,6 +34,7 @@ class LineUp:
         self.in_flight = NOTHING
         self._pieces: list[Piece] = []  # what is in flight, as it was received
         self._doubt = NOTHING  # was in flight when the lease was lost
+        self.notices = 0  # of other bridges
         self.heard = 0  # the number of this bridge's newest notice that came back
         self.confirmed = asyncio.Event()  # the word that this bridge has the lease came back
 
@@ -56,6 +57,7 @@ class LineUp:
                 self.aligned = False
 
     def _count(self, notice: Notice) -> None:
+        self.notices += 1
         if self.in_flight.ids:  # of a lease that is over: it belongs ahead of what they count
             self.fenced()
         if self.aligned and notice.epoch == self._epoch:

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from functools import partial
+from math import inf
 from secrets import token_hex
 from time import monotonic
 
@@ -21,6 +22,7 @@ PING_EVERY = 3.0
 UNANSWERED_LIMIT = 3  # questions in a row; then the socket is dead, whatever the kernel thinks
 CONFIRM_TIMEOUT = 5.0
 LEAVE_LIMIT = 1.0
+GO_EVERY = 30.0
 
 
 class Subscription:
@@ -31,6 +33,7 @@ class Subscription:
         self._line_up = line_up
         self._post = post or Post(settings)
         self._connection: ChannelConnection | None = None
+        self._went_at = -inf
         self._failed = 0  # attempts: the next one proposes another node
         self.since_us = 0
         self.without_us = 0  # before `since_us` there was none since then
@@ -53,8 +56,10 @@ class Subscription:
         return self.connected, self.since_us
 
     def go_elsewhere(self) -> None:
-        """To the node where the others listen."""
-        self._post.node = ""
+        """To the node where the others listen; not again at once, as it may be out of reach."""
+        if monotonic() - self._went_at < GO_EVERY:
+            return
+        self._went_at, self._post.node = monotonic(), ""
         if self._connection:
             self._connection.abort()
 
@@ -159,17 +164,20 @@ class Subscription:
             unanswered = unanswered + 1 if connection.heard_us == heard_us else 0
         if unanswered == UNANSWERED_LIMIT:
             emit("outage", neighbour="redis", reason="subscription is silent")
+            self._failed = 1
         over.cancel()
 
     def _heard_all_until(self, connection: ChannelConnection) -> tuple[int, float]:
         """In µs of the wall clock, and in seconds of the other."""
-        echo = self._post.echo
-        if not echo.broken.is_set():
-            return connection.heard_us, connection.heard_at
-        reason = f"{self._post.node} doesn't hear all that is published"
-        emit("outage", neighbour="redis", reason=reason)
-        self._failed = 1  # so another one is asked next
-        return now_us() - int((monotonic() - echo.heard_at) * 1e6), echo.heard_at
+        heard_us, heard_at, post = connection.heard_us, connection.heard_at, self._post
+        if post.echo.broken.is_set():
+            reason = f"{post.node} doesn't hear all that is published"
+            emit("outage", neighbour="redis", reason=reason)
+            self._failed = 1  # so another one is asked next
+        if not post.listener or post.echo.heard_at > heard_at:
+            return heard_us, heard_at
+        # Prices come late as words do: what was published before our own last word is here.
+        return heard_us - int((heard_at - post.echo.heard_at) * 1e6), post.echo.heard_at
 
 
 async def _first(*events: asyncio.Event) -> None:

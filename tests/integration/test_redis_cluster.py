@@ -5,9 +5,13 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from signal import SIGCONT, SIGSTOP
+from time import monotonic
 
 import pytest
 
+from bridge.post import Post
+from bridge.script import NOTHING, StreamScript
+from bridge.settings import BridgeSettings
 from tests.api_process import running_api
 from tests.conftest import Database
 from tests.feed_client import Tick, following
@@ -19,7 +23,7 @@ from tests.servers import CentrifugoServer
 from tests.services import StartService
 from tests.waiting import wait_until
 
-LOOKS = 5  # a second of them; by the second one a bridge knows who is there
+LOOKS = 3  # by the second one a bridge knows who is there
 FIRST, SECOND, THIRD = (f"ticks:{{{shard}}}" for shard in range(3))
 
 
@@ -207,3 +211,26 @@ async def test_what_a_new_master_lacks_is_appended_by_the_bridge_that_has_it(
     assert first.find("stream.behind")
     assert not second.find("lease.taken", since)
     await scene.rows_are_entries()
+
+
+async def test_who_listens_apart_from_the_leases_holder_is_told_and_sent_there(
+    cluster: RedisCluster,
+) -> None:
+    own = cluster.settings("bridge")
+    settings = BridgeSettings.model_validate({name.lower(): own[name] for name in own})
+    posts = [Post(settings) for _ in range(3)]
+    for post, node in zip(posts, ("there:1", "apart:1", "apart:1"), strict=True):
+        post.go_to(node)
+        post.connected, post.told_at = True, monotonic()
+    scripts = [StreamScript(settings, post) for post in posts]
+    first, second, third = scripts
+    await third.look(None)
+    await first.take(b"token", b"")
+    assert (await second.look(None)).status == "HELD"  # nobody knows yet where its holder listens
+    await first.append(b"token", 0, NOTHING, b"", b"")
+    assert (await second.look(None)).status == "APART"
+    assert await second.listen("anywhere:1", "") == ("there:1", 0)
+    posts[1].go_to("there:1")
+    assert (await second.look(None)).status == "HELD"
+    for script in scripts:
+        script.close()

@@ -1,8 +1,12 @@
 """pipeline.ticks: all at once, a batch is what its entries are one by one."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pipeline.ticks
 from pipeline.stream import Entry
 from pipeline.tick import SEQUENCES, InvalidTick, exchange_name, parse_message, received_us
 from pipeline.ticks import sift
@@ -34,6 +38,14 @@ channels = st.sampled_from([b"NYSE", b"NASDAQ", b"NYSE", b"NASDAQ", b"NY SE", b"
 entries = st.lists(st.tuples(usual, st.just(b"NYSE"), valid), max_size=9) | st.lists(
     st.tuples(ids | usual, channels, messages), max_size=9
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_parts() -> Iterator[None]:
+    """Or no batch would have two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline.ticks, "MATCHED", 2)
+        yield
 
 
 @given(batch=entries)
