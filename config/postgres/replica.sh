@@ -29,4 +29,5 @@ if [ ! -e "$PGDATA/standby.signal" ]; then
   exit 1
 fi
 # Rows that somebody reads here aren't cleaned away there; and half a minute behind is too long for whoever asks for today.
-exec "$@" -c hot_standby_feedback=on -c max_standby_streaming_delay=5s
+# Where to follow is said at each start, as the copy remembers what it was told once; the password is in the environment.
+exec "$@" -c primary_conninfo="host=$PGHOST user=$PGUSER" -c hot_standby_feedback=on -c max_standby_streaming_delay=5s
