@@ -34,6 +34,8 @@ async def test_who_was_left_behind_copies_anew_and_its_role_may_read_no_row(
     replica = Embedded().replica(primary)
     try:
         await wait_until(lambda: _follows(primary))
+        await _remembers_another_login(primary, replica)
+        await wait_until(lambda: _follows(primary))
     finally:
         replica.runner.close()  # its data, too
 
@@ -75,6 +77,18 @@ def test_data_that_were_promoted_are_not_started(tmp_path: Path) -> None:
     assert "started" not in refused.stdout
     (tmp_path / "standby.signal").touch()
     assert starts().stdout.startswith("started -c primary_conninfo=host=p user=r ")
+
+
+async def _remembers_another_login(primary: PostgresServer, replica: PostgresServer) -> None:
+    """As one that an earlier release made, which followed as the owner; started again."""
+    await owner_runs(replica, "ALTER SYSTEM SET primary_conninfo = 'user=nobody'")
+    replica.runner.kill()
+
+    async def is_gone() -> bool:
+        return not await _follows(primary)
+
+    await wait_until(is_gone)
+    replica.runner.start()
 
 
 async def _follows(primary: PostgresServer) -> bool:
