@@ -48,7 +48,7 @@ WHERE made AND NOT EXISTS (SELECT FROM migrations)
 _TURN = "LOCK TABLE migrations IN ACCESS EXCLUSIVE MODE"
 
 
-async def migrate(dsn: str, passwords: Mapping[str, str], retention_days: int) -> None:
+async def migrate(dsn: str, passwords: Mapping[str, str | None], retention_days: int) -> None:
     """Bring the database to the newest schema, and its roles' passwords; safe to repeat."""
     with _absence():
         connection = await asyncpg.connect(dsn, timeout=5)

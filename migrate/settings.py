@@ -19,13 +19,13 @@ class MigrateSettings(PostgresSettings):
         365, le=36500, description="days for which ticks are kept; candles stay"
     )
 
-    def passwords(self) -> dict[str, str]:
-        """Role → password."""
+    def passwords(self) -> dict[str, str | None]:
+        """Role → password; None: it has none from now on, and nobody is that role."""
         replica = self.postgres_replica_password
         return {
             "writer": self.postgres_writer_password.get_secret_value(),
             "api": self.postgres_api_password.get_secret_value(),
             "vector": self.postgres_vector_password.get_secret_value(),
             "grafana": self.postgres_grafana_password.get_secret_value(),
-            **({"replica": replica.get_secret_value()} if replica else {}),
+            "replica": replica.get_secret_value() if replica else None,
         }

@@ -23,5 +23,11 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   pg_basebackup --pgdata "$PGDATA.new" --write-recovery-conf --slot "$slot" --wal-method stream --checkpoint fast
   mv "$PGDATA.new" "$PGDATA"   # what is cut off leaves nothing half made
 fi
+# Of data that were promoted a second primary would start, and the api would read there.
+if [ ! -e "$PGDATA/standby.signal" ]; then
+  echo "$PGDATA is no replica's (promoted?): nothing is started; remove it for a new copy" >&2
+  exit 1
+fi
 # Rows that somebody reads here aren't cleaned away there; and half a minute behind is too long for whoever asks for today.
-exec "$@" -c hot_standby_feedback=on -c max_standby_streaming_delay=5s
+# Where to follow is said at each start, as the copy remembers what it was told once; the password is in the environment.
+exec "$@" -c primary_conninfo="host=$PGHOST user=$PGUSER" -c hot_standby_feedback=on -c max_standby_streaming_delay=5s

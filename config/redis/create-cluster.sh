@@ -22,7 +22,8 @@ until_so() { # COMMAND...: for a minute
   exit 1
 }
 
-is_whole() { ask "$first" cluster info | grep -qx cluster_state:ok; }
+# The state alone says nothing: it is ok without some slots, too (cluster-require-full-coverage no).
+is_whole() { [ "$(ask "$first" cluster info | grep -cxE 'cluster_state:ok|cluster_slots_assigned:16384')" = 2 ]; }
 
 names() { [ "$(ask "$2" cluster slots | grep -c '[.:]')" = "$1" ]; } # NUMBER NODE: masters and replicas
 

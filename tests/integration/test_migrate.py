@@ -141,3 +141,9 @@ async def test_it_waits_for_postgres_and_each_run_sets_the_passwords(
     server = PostgresServer(own_postgres.runner, own_postgres.owner_dsn, anew)
     for role in anew:
         await (await asyncpg.connect(server.dsn(role))).close()
+
+    del passwords["POSTGRES_REPLICA_PASSWORD"]  # so nobody is that role any more
+    process = service("migrate", POSTGRES_DSN=own_postgres.owner_dsn, **passwords)
+    assert await process.exit_code() == 0
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(server.dsn("replica"))

@@ -69,6 +69,7 @@ def test_what_operators_make_is_on_data_too() -> None:
     settings = pods("production")["bridge"].environment
     watched = one("production", "RedisSentinel", "ticks")["spec"]["redisSentinelConfig"]
     assert settings["REDIS_MASTER"] == watched["masterGroupName"]
+    assert float(settings["BRIDGE_REPLAY"]) >= 30  # docs/redis-cluster.md
     nodes = one(GROWN[1], "RedisCluster", "tick-cluster")["metadata"]["labels"]
     assert wanted.items() <= nodes.items()
     cluster = one("production", "Cluster", "pipeline-db")["spec"]
