@@ -39,13 +39,17 @@ class Numbered:
             last[stock] = max(number, last.get(stock, 0))
         return last
 
-    def missing(self, found: Iterable[Number]) -> set[Number]:
-        """Of what was published for sure; raises if anything is there twice or out of order."""
+    def missing(self, found: Iterable[Number], *, repeats: bool = False) -> set[Number]:
+        """Of what was published for sure; raises if anything is there twice or out of order.
+
+        Unless there may be `repeats`.
+        """
         numbers: dict[str, list[int]] = {}
         for stock, number in found:
             numbers.setdefault(stock, []).append(number)
         for stock, own in numbers.items():
-            assert own == sorted(set(own)), f"{stock} is out of order or has a number twice"
+            in_order = own == sorted(set(own))
+            assert repeats or in_order, f"{stock} is out of order or has a number twice"
         known = {(stock, number) for stock, own in numbers.items() for number in own}
         assert not known - self.published.keys() - self.unanswered, "never published"
         return self.published.keys() - known
