@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.meanwhile import meanwhile
 from tests.services import Service, StartService
 from tests.waiting import wait_until
 
@@ -60,21 +61,17 @@ def numbered(begin: int, end: int) -> list[bytes]:
 @asynccontextmanager
 async def load(redis: Any, stream: str) -> AsyncIterator[list[int]]:
     """Numbered messages without a pause; the list's last is the highest that was sent."""
-    sent, stop = [-1], asyncio.Event()
+    sent = [-1]
 
-    async def send() -> None:
-        while not stop.is_set():
+    async def send(over: asyncio.Event) -> None:
+        while not over.is_set():
             first = sent[-1] + 1
             await publish(redis, stream, *numbered(first, first + LOAD_TOGETHER))
             sent.append(first + LOAD_TOGETHER - 1)
             await asyncio.sleep(LOAD_PAUSE)
 
-    task = asyncio.create_task(send())
-    try:
+    async with meanwhile(send):
         yield sent
-    finally:
-        stop.set()
-        await task
 
 
 async def reaches(redis: Any, stream: str, number: int) -> bool:

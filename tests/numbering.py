@@ -11,6 +11,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from tests.meanwhile import meanwhile
+
 STOCKS = 30
 TOGETHER, PAUSE = 20, 0.01  # at most 2,000 a second: other tests run beside
 
@@ -85,10 +87,9 @@ class _Publisher:
 @asynccontextmanager
 async def counting(channel: str, where: Callable[[], str]) -> AsyncIterator[Numbered]:
     """Publishes until the end; `where` is asked before each connection."""
-    numbers, over = Numbered(), asyncio.Event()
-    publisher = _Publisher(channel, where)
+    numbers, publisher = Numbered(), _Publisher(channel, where)
 
-    async def trade() -> None:
+    async def trade(over: asyncio.Event) -> None:
         while not over.is_set():
             new, asked_us = numbers.make(), time.time_ns() // 1000
             if await publisher.publish([f"{stock}:{number}".encode() for stock, number in new]):
@@ -98,10 +99,8 @@ async def counting(channel: str, where: Callable[[], str]) -> AsyncIterator[Numb
                 numbers.unanswered.update(new)
             await asyncio.sleep(PAUSE)
 
-    task = asyncio.create_task(trade())
     try:
-        yield numbers
+        async with meanwhile(trade):
+            yield numbers
     finally:
-        over.set()
-        await task
         await publisher.close()

@@ -8,7 +8,7 @@ from itertools import combinations
 from redis.exceptions import RedisError
 
 from tests.embedded import PORTS, ServerProcess, prepared
-from tests.redis_nodes import LONGEST_FAILOVER, RedisNodes, following, login
+from tests.redis_nodes import LONGEST_FAILOVER, RedisNodes, following, login, words
 from tests.servers import LOOPBACK, RedisServer, free_ports, redis_answers, wait_ready
 from tests.waiting import wait_until
 
@@ -147,6 +147,5 @@ def _node(**options: str) -> tuple[str, RedisServer]:
     }
     own |= following(instance.redis_url("operator"))
     own |= {name.replace("_", "-"): value for name, value in options.items()}
-    words = [word for name, value in own.items() for word in (f"--{name}", value)]
-    process = ServerProcess("redis", instance, partial(redis_answers, port), *words)
+    process = ServerProcess("redis", instance, partial(redis_answers, port), *words(own))
     return f"{LOOPBACK}:{port}", RedisServer(process, instance.redis_url("operator"))

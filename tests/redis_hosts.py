@@ -8,6 +8,7 @@ from typing import Any
 from tests.embedded import ServerProcess, prepared
 from tests.hosts import Host
 from tests.looking import look
+from tests.redis_nodes import following, words
 from tests.servers import RedisServer, redis_answers
 from tests.waiting import wait_until
 
@@ -115,21 +116,17 @@ def redis_hosts(hosts: Sequence[Host], start: Start) -> RedisHosts:
 def _node(host: Host, first_port: int, start: Start) -> Node:
     instance = prepared(first_port)
     port = instance.redis_port
-    environment = instance.environment()
     options = {
         "bind": ANY,
         "cluster-enabled": "yes",
         "cluster-announce-ip": host.address,
         "cluster-node-timeout": str(NODE_TIMEOUT),
         "cluster-require-full-coverage": "no",
-        "masteruser": "operator",
-        "masterauth": environment["REDIS_OPERATOR_PASSWORD"],
-        "repl-diskless-sync-delay": "0",
+        **following(instance.redis_url("operator")),
         "shutdown-timeout": "0",  # a master that ends need not wait for a replica that has ended
         "repl-ping-replica-period": "1",  # a replica that has heard nothing isn't named to anybody
     }
-    words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    process = ServerProcess("redis", instance, partial(redis_answers, port), *words)
+    process = ServerProcess("redis", instance, partial(redis_answers, port), *words(options))
     start(host, process)
     url = instance.redis_url("operator").replace("127.0.0.1", host.address)
     return Node(host, port, RedisServer(process, url))

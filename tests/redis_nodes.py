@@ -1,5 +1,6 @@
 """RedisNodes: Redis processes that belong together, what they answer, and what happens to them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -86,6 +87,11 @@ def following(operator_url: str) -> dict[str, str]:
     """How a Redis comes in at its master; and it begins at once, instead of after some seconds."""
     user, password = login(operator_url)
     return {"masteruser": user, "masterauth": password, "repl-diskless-sync-delay": "0"}
+
+
+def words(options: Mapping[str, str]) -> list[str]:
+    """Settings as a Redis takes them behind its program's name."""
+    return [word for name, value in options.items() for word in (f"--{name}", value)]
 
 
 def login(url: str) -> tuple[str, str]:

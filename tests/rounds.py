@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tests.feed_client import Tick
+from tests.meanwhile import meanwhile
 
 EXCHANGES = ("NYSE", "NASDAQ")
 STOCKS, PACE = 40, 0.05  # in seconds: at most 800 messages a second
@@ -47,7 +48,6 @@ class Rounds:
         self.name = name
         self.stocks = {f"{name}{at}": EXCHANGES[at % len(EXCHANGES)] for at in range(STOCKS)}
         self.times: list[tuple[int, int]] = []  # of each round: µs when asked, when answered
-        self._stop = asyncio.Event()
 
     @property
     def last(self) -> int:
@@ -60,15 +60,11 @@ class Rounds:
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
         """A steady load meanwhile."""
-        task = asyncio.create_task(self._run())
-        try:
+        async with meanwhile(self._run):
             yield
-        finally:
-            self._stop.set()
-            await task
 
-    async def _run(self) -> None:
-        while not self._stop.is_set():
+    async def _run(self, over: asyncio.Event) -> None:
+        while not over.is_set():
             number, asked_us = self.last + 1, time.time_ns() // 1000
             calls = self._redis.pipeline(transaction=False)
             for stock, exchange in self.stocks.items():

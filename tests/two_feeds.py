@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from pipeline.stream import Entry
 from tests.embedded import PORTS, ServerProcess, prepared
+from tests.meanwhile import meanwhile
 from tests.names import serving_names
 from tests.servers import (
     LOOPBACK,
@@ -140,19 +141,14 @@ def _as_in_compose() -> dict[str, str]:
 @asynccontextmanager
 async def trading(redis: Redis, stream: str) -> AsyncIterator[list[Entry]]:
     """A tick about fifty times a second, until the end; what is in the stream of them."""
-    over = asyncio.Event()
     sent: list[Entry] = []
 
-    async def trade() -> None:
+    async def trade(over: asyncio.Event) -> None:
         while not over.is_set():
             new = entries([f"TSLA:{len(sent) + 1}"])
             await append(redis, stream, new)
             sent.extend(new)
             await asyncio.sleep(POLL_EVERY)
 
-    trade_on = asyncio.create_task(trade())
-    try:
+    async with meanwhile(trade):
         yield sent
-    finally:
-        over.set()
-        await trade_on
