@@ -1,8 +1,8 @@
 """read_status(): how far the stream and its readers are, as Redis knows it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,8 +14,9 @@ from api.settings import ApiSettings
 from api.shapes import Gap, Gaps, Group, Stream
 from api.status_sum import RedisStatus, in_sum
 from api.watch import Unusable
-from pipeline.connections import connect, redis_outage
+from pipeline.connections import redis_outage
 from pipeline.lag import age_s, read_lag
+from pipeline.shards import connect_each
 
 LIMIT = 2.0  # seconds; a status that comes late is no status
 
@@ -25,23 +26,22 @@ _NO_STREAM = {"length": 0, "entries-added": 0, "last-generated-id": b"0-0", "las
 Reply = Any  # redis-py's types don't say what a command answers
 
 
-Streams = Sequence[tuple[Redis, ApiSettings]]
-"""Of each shard a client of the Redis that has it, and its settings."""
+Streams = Collection[tuple[ApiSettings, Redis]]
+"""Of each shard its settings, and a client of the Redis that has it."""
 
 
 @asynccontextmanager
 async def connect_all(settings: ApiSettings) -> AsyncIterator[Streams]:
     """Clients for as long as the context lasts; a Redis that is away shows when it is asked."""
-    shards = settings.model_copy(update={"shard": None}).each_shard().values()
-    async with AsyncExitStack() as clients:
-        yield [(await clients.enter_async_context(connect(its)), its) for its in shards]
+    async with connect_each(settings.model_copy(update={"shard": None})) as shards:
+        yield shards.values()
 
 
 async def check_redis(streams: Streams) -> None:
     """Raises Outage."""
     with redis_outage():
         async with asyncio.timeout(LIMIT):
-            await asyncio.gather(*(redis.ping() for redis, _ in streams))
+            await asyncio.gather(*(redis.ping() for _, redis in streams))
 
 
 async def read_status(streams: Streams) -> RedisStatus:
@@ -54,7 +54,7 @@ async def read_status(streams: Streams) -> RedisStatus:
             return in_sum(await asyncio.gather(*(_read_one(*each) for each in streams)))
 
 
-async def _read_one(redis: Redis, settings: ApiSettings) -> RedisStatus:
+async def _read_one(settings: ApiSettings, redis: Redis) -> RedisStatus:
     places = ("bridge", *settings.stream_groups)
     replies = await _ask(redis, settings, places)
     stream, found, gaps, lost = (

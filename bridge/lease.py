@@ -152,6 +152,8 @@ class Lease:
         if reply.status != "OK":
             line_up.token = b""
             return None
+        # On its way from another node a word may be late, or lost: who heard this one may lack one.
+        words_tell = not self._settings.follows
         caught_up = not connected
         if connected:
             # With nobody else there we go on deaf too: before the lease ends.
@@ -159,11 +161,10 @@ class Lease:
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
                     caught_up = await self._subscription.catch_up()
-                    if not self._settings.follows:
+                    if words_tell:
                         await line_up.confirmed.wait()
-        # On its way from another node a word may be late, or lost: who heard this one may lack one.
-        heard = line_up.confirmed.is_set() and not self._settings.follows
-        deaf = not heard and reply.receivers > connected and not self._settings.follows
+        heard = words_tell and line_up.confirmed.is_set()
+        deaf = words_tell and not heard and reply.receivers > connected
         # Of what is still on its way to us, another one may have appended some.
         if deaf or (not caught_up and line_up.behind(reply)):
             await self.give_up(line_up.token, "deaf")

@@ -16,8 +16,8 @@
 -- bridges there, if the verb is done: so what they hear is in the order of what was done. ARGV[8] is the node that this
 -- bridge listens on and its name, empty if that node is this one; ARGV[9] what it hears: nothing, soon, prices, or others.
 -- Reply: status, position (entries ever added), last generated id, entries trimmed, 1 if the message in flight is there,
--- how many heard what was told (or hear the others, if they don't listen here); of a trim also what the cap cut of each group: name, entries it wasn't given, entries it
--- hadn't acknowledged
+-- how many heard what was told (or hear the others, if they don't listen here); of a trim also what the cap cut of each
+-- group: name, entries it wasn't given, entries it hadn't acknowledged
 --   OK       done
 --   HELD     somebody else has the lease
 --   APART    as HELD, and whoever has it listens on another node than this bridge
@@ -146,12 +146,13 @@ end
 -- Of those who listen, or did in the last half minute: node, name, whether it is lately. Two writes come first that need no
 -- memory, so that a full Redis lets the script go on. What is too far ahead was said by a master whose clock was ahead.
 local function listed()
-  redis.call('ZREMRANGEBYSCORE', listeners, '-inf', now() - LATELY)
-  redis.call('ZREMRANGEBYSCORE', listeners, now() + CHOSEN + 10 * lease_ms, '+inf')
+  local at = now()
+  redis.call('ZREMRANGEBYSCORE', listeners, '-inf', at - LATELY)
+  redis.call('ZREMRANGEBYSCORE', listeners, at + CHOSEN + 10 * lease_ms, '+inf')
   local found, members = {}, redis.call('ZRANGE', listeners, 0, -1, 'WITHSCORES')
   for i = 1, #members, 2 do
     local node, name = string.match(members[i], '(%S*) (%S+)')
-    found[#found + 1] = { node = node, name = name, past = tonumber(members[i + 1]) < now() }
+    found[#found + 1] = { node = node, name = name, past = tonumber(members[i + 1]) < at }
   end
   return found
 end

@@ -5,14 +5,14 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, redirect_stdout
+from contextlib import AbstractAsyncContextManager, nullcontext, redirect_stdout
 from functools import partial
 from typing import Any, Generic, TextIO, TypeVar
 
-from pipeline.connections import connect
 from pipeline.dead_letters import DeadLetters, Letter
 from pipeline.outage import Outage
 from pipeline.settings import Settings
+from pipeline.shards import connect_each
 from pipeline.stream import Handler
 
 SAID_EVERY = 10_000  # letters
@@ -69,11 +69,10 @@ class LettersTool(Generic[S]):
         try:
             # Events are for machines: they go where a list that is piped away doesn't have them.
             with redirect_stdout(sys.stderr):
-                async with AsyncExitStack() as clients, opening as handle:
-                    letters = []
-                    for its in settings.each_shard().values():
-                        redis = await clients.enter_async_context(connect(its))
-                        letters.append(DeadLetters(redis, self._group, its))
+                async with connect_each(settings) as shards, opening as handle:
+                    letters = [
+                        DeadLetters(redis, self._group, its) for its, redis in shards.values()
+                    ]
                     if handle:
                         await _store(letters, arguments, handle, screen)
                     elif arguments.drop:

@@ -52,6 +52,12 @@ async def locate(settings: Settings) -> Nodes:
     raise exceptions.ConnectionError(f"no node of REDIS_CLUSTER tells who has the stream: {said}")
 
 
+def _once() -> dict[str, Any]:
+    """How each is asked: the next one is asked instead of the same again."""
+    limits = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), ANSWER_LIMIT)
+    return {**limits, "retry": Retry(NoBackoff(), 0), "protocol": 2}
+
+
 async def _ask_slots(settings: Settings, node: Address) -> list[Any]:
     url = settings.redis_url
     client = Redis(
@@ -60,10 +66,7 @@ async def _ask_slots(settings: Settings, node: Address) -> list[Any]:
         username=unquote(url.username) if url.username else None,
         password=unquote(url.password) if url.password else None,
         ssl=url.scheme == "rediss",
-        socket_timeout=ANSWER_LIMIT,
-        socket_connect_timeout=ANSWER_LIMIT,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
+        **_once(),
     )
     async with client:
         ask: Any = client  # its types know this command for its own cluster client only
@@ -89,14 +92,8 @@ def _addresses(nodes: list[Any], asked: Address) -> list[Address]:
 
 
 async def _ask_sentinels(settings: Settings) -> Nodes:
-    options = {
-        "socket_timeout": ANSWER_LIMIT,
-        "socket_connect_timeout": ANSWER_LIMIT,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-    }
     make: Any = Sentinel  # it has no types
-    watch = make(list(settings.redis_sentinels), sentinel_kwargs=options)
+    watch = make(list(settings.redis_sentinels), sentinel_kwargs=_once())
     try:
         master = await watch.discover_master(settings.redis_master)
         replicas = await watch.discover_slaves(settings.redis_master)

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol, TypeVar
 from zlib import crc32
 
@@ -44,14 +44,22 @@ def shard_of(message: bytes, shards: int) -> int:
     return crc32(message.rpartition(b":")[0]) % shards
 
 
+@asynccontextmanager
+async def connect_each(settings: S) -> AsyncIterator[dict[int, tuple[S, Redis]]]:
+    """By number, of each shard that is ours its settings, and a client of the Redis that has it."""
+    async with AsyncExitStack() as clients:
+        yield {
+            shard: (its, await clients.enter_async_context(connect(its)))
+            for shard, its in settings.each_shard().items()
+        }
+
+
 async def serve_each(settings: S, stop: asyncio.Event, serve: Serve[S]) -> None:
     """Serve each shard that is ours, and report of all of them in one line."""
-    own = settings.each_shard()
     told = _Told(is_sharded=settings.shards > 1)
-    async with AsyncExitStack() as clients, asyncio.TaskGroup() as tasks:
+    async with connect_each(settings) as own, asyncio.TaskGroup() as tasks:
         serving = []
-        for shard, its in own.items():
-            redis = await clients.enter_async_context(connect(its))
+        for shard, (its, redis) in own.items():
             work = _serve(serve(its, redis, stop, told.by(shard)), shard, settings.shards)
             serving.append(tasks.create_task(work))
         tasks.create_task(report_progress(told.read, stop, told.ask))

@@ -74,14 +74,3 @@ def unpack_id(entry_id: bytes) -> tuple[int, int]:
     if ms >> TIME_BITS or sequence >= SEQUENCES:
         raise InvalidTick("entry id was not made by the bridge: it holds no time")
     return ms, sequence
-
-
-def received_us(entry_id: bytes) -> int:
-    """The time of receipt, in µs since the epoch, that an entry id carries."""
-    ms, sequence = unpack_id(entry_id)
-    return ms * 1000 + (sequence >> 10)
-
-
-def exchange_name(channel: bytes) -> str:
-    """The exchange that a pub/sub channel is for; raises InvalidTick."""
-    return checked_name(channel)

@@ -13,7 +13,6 @@ from pipeline.tick import (
     TIME_BITS,
     InvalidTick,
     checked_name,
-    exchange_name,
     parse_message,
     unpack_id,
 )
@@ -57,7 +56,7 @@ def sift(entries: Sequence[Entry]) -> tuple[Ticks, list[Rejected]]:
         try:
             parse_message(message)
             unpack_id(entry_id)
-            exchange_name(channel)
+            checked_name(channel)
             usable.append(entry)
         except InvalidTick as fault:
             rejected.append(Rejected(entry, str(fault)))

@@ -7,7 +7,6 @@ import pytest
 from pipeline.tick import (
     InvalidTick,
     parse_message,
-    received_us,
     unpack_id,
 )
 
@@ -86,11 +85,6 @@ def test_a_bad_message_is_refused_with_the_reason(message: bytes, reason: str) -
 def test_a_good_message_is_split_at_the_colon(message: bytes, expected: tuple[str, str]) -> None:
     name, price = expected
     assert parse_message(message) == (name, price.encode())
-
-
-def test_the_time_of_receipt_is_in_the_entry_id() -> None:
-    assert received_us(b"1763971200123-466944") == 1763971200123456
-    assert received_us(b"1763971200123-0") == 1763971200123000
 
 
 def test_an_id_that_the_bridge_cannot_have_made_is_refused() -> None:

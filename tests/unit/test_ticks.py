@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import pipeline.ticks
 from pipeline.stream import Entry
-from pipeline.tick import SEQUENCES, InvalidTick, exchange_name, parse_message, received_us
+from pipeline.tick import SEQUENCES, InvalidTick, checked_name, parse_message, unpack_id
 from pipeline.ticks import sift
 
 PIECES = [
@@ -55,7 +55,9 @@ def test_a_batch_is_what_its_entries_are_one_by_one(batch: list[Entry]) -> None:
     for entry in batch:
         entry_id, channel, message = entry
         try:
-            tick = (*parse_message(message), received_us(entry_id), exchange_name(channel))
+            named = parse_message(message)
+            ms, sequence = unpack_id(entry_id)
+            tick = (*named, ms * 1000 + sequence // 1024, checked_name(channel))
             usable.append((entry, entry_id, *tick))
         except InvalidTick as fault:
             reasons.append((entry, str(fault)))
@@ -63,6 +65,12 @@ def test_a_batch_is_what_its_entries_are_one_by_one(batch: list[Entry]) -> None:
     columns = (ticks.entries, ticks.ids, names, prices, times, ticks.exchanges)
     assert list(zip(*columns, strict=True)) == usable
     assert rejected == reasons
+
+
+def test_the_time_of_receipt_is_in_the_entry_id() -> None:
+    ids = (b"1763971200123-466944", b"1763971200123-0")
+    ticks, _ = sift([(entry_id, b"NYSE", b"A:1") for entry_id in ids])
+    assert ticks.received_us() == [1763971200123456, 1763971200123000]
 
 
 def test_lines_that_would_do_in_another_order_are_refused() -> None:
