@@ -1,5 +1,6 @@
 """Fixtures: real servers, a database emptied for each test, and our services as real processes."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     targets = ["local", "docker"]
     text = "what the end-to-end tests run against: local processes, or docker compose"
     parser.addoption("--target", choices=targets, default=targets[0], help=text)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _left_open() -> Iterator[None]:
+    """What a module leaves open fails it, and not whichever test the collector comes by in."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -113,6 +113,8 @@ class Work:
 
     def gaps(self) -> list[Event]:
         """That any bridge told of, in the time of this load."""
+        if not self.rounds.times:
+            return []  # the first round isn't answered yet
         began_us = self.rounds.times[0][0]
         told = [e for bridge in self.system.bridges for e in bridge.service.events]
         return [e for e in told if e["event"] == "bridge.gap" and e["to_us"] > began_us]

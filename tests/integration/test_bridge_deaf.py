@@ -33,24 +33,32 @@ class Way:
         self.port = free_ports(1)
         self.url = url.replace(f":{self._to}", f":{self.port}")
         self.swallow = self.late = False
+        self._connecting: list[asyncio.Future[None]] = []
         self._passing: list[asyncio.Future[object]] = []
         self._ends: list[asyncio.StreamWriter] = []
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Way"]:
-        server = await asyncio.start_server(self._connect, LOOPBACK, self.port)
+        server = await asyncio.start_server(self._begin, LOOPBACK, self.port)
         try:
             yield self
         finally:
             server.close()
+            # Who is still on the way to Redis has an end here that nobody else knows of.
+            await asyncio.gather(*self._connecting, return_exceptions=True)
             for end in self._ends:
                 end.close()
             await asyncio.gather(*self._passing, return_exceptions=True)
+            await asyncio.gather(*(e.wait_closed() for e in self._ends), return_exceptions=True)
+
+    def _begin(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._ends.append(back)
+        self._connecting.append(asyncio.ensure_future(self._connect(near, back)))
 
     async def _connect(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         far, on = await asyncio.open_connection(LOOPBACK, self._to)
         subscribed = asyncio.Event()
-        self._ends += (on, back)
+        self._ends.append(on)
         for source, to in ((near, on), (far, back)):
             self._passing.append(asyncio.ensure_future(self._pass(source, to, subscribed)))
 

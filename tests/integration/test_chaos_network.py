@@ -19,7 +19,10 @@ WAY = "client-echo"
 async def network(tmp_path: Path) -> AsyncIterator[Network]:
     """One way, to a server that says everything back."""
 
+    ends: list[asyncio.StreamWriter] = []
+
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends.append(writer)
         while said := await reader.read(64):
             writer.write(said)
         writer.close()
@@ -34,6 +37,9 @@ async def network(tmp_path: Path) -> AsyncIterator[Network]:
                 yield ways
         finally:
             proxy.terminate()
+            for end in ends:  # those that were cut haven't seen the end of it
+                end.close()
+            await asyncio.gather(*(end.wait_closed() for end in ends), return_exceptions=True)
 
 
 def _answers(network: Network) -> bool:
