@@ -17,7 +17,9 @@ from bench.steps import Step, highest
 from bench.system import System
 from pipeline.stream import Entry
 
-RATES = (20_000, 40_000, 60_000, 80_000, 100_000, 120_000, 150_000, 200_000, 250_000, 300_000)
+# Steps of a tenth where the machine's limit may be, as the two rates are divided by each other.
+THOUSANDS = (20, 40, 60, 80, 100, 120, 135, 150, 170, 190, 210, 230, 250, 275, 300, 330, 360, 400)
+RATES = tuple(1_000 * each for each in THOUSANDS)
 SECONDS = 5.0
 LATEST = 0.25  # seconds after the last message was due: if all isn't in the stream, a lag grows
 PIPELINE, PIPELINE_SECONDS = 500, 3.0

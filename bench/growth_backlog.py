@@ -1,4 +1,4 @@
-"""Growth: a backlog of 0, 100,000 and 1,000,000 entries, until both groups have caught up"""
+"""Growth: a backlog of up to five million entries, until both groups have caught up"""
 
 import sys
 import time
@@ -14,7 +14,7 @@ from bench.report import Report
 from bench.system import System
 from bench.writer import judged
 
-SIZES = (0, 100_000, 1_000_000)
+SIZES = (0, 100_000, 1_000_000, 5_000_000)
 
 
 def run(plan: Plan) -> Report:

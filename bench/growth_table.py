@@ -1,4 +1,4 @@
-"""Growth: a table of 0, a million and ten million rows; what COPY and the api take of it"""
+"""Growth: a table of up to a hundred million rows; what COPY and the api take of it"""
 
 import asyncio
 import statistics
@@ -21,8 +21,8 @@ from bench.report import Report
 from writer.settings import WriterSettings
 from writer.store import TickStore
 
-SIZES = (0, 1_000_000, 10_000_000)
-SPACING = timedelta(milliseconds=5)  # of the rows that are there: ten million are 14 hours
+SIZES = (0, 1_000_000, 10_000_000, 100_000_000)
+SPACING = timedelta(milliseconds=5)  # of the rows that are there: a hundred million are six days
 AT_ONCE = 1_000_000  # of them in a statement: its candles are counted in memory
 BATCH: int = WriterSettings.model_fields["batch_rows"].default
 BATCHES = 15

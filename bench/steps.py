@@ -1,5 +1,6 @@
 """Steps: the highest of several rates that is sustained."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ class Step:
 def highest(rates: Sequence[int], measure: Callable[[int], Step], near: int = 0) -> Step:
     """Up until one isn't sustained, from the last rate that isn't above `near`; else down.
 
-    If none is sustained, it is the lowest.
+    If none is sustained, it is the lowest. If the last one is, it says that more may be.
     """
     begin = max(0, sum(rate <= near for rate in rates) - 1)
     step = measure(rates[begin])
@@ -29,6 +30,8 @@ def highest(rates: Sequence[int], measure: Callable[[int], Step], near: int = 0)
         if not (following := measure(rate)).is_sustained:
             return step
         step = following
+    if step.is_sustained and step.rate == rates[-1] and len(rates) > 1:
+        sys.stderr.write("  no higher rate was tried: it may be more\n")
     for rate in reversed(rates[:begin]):
         if step.is_sustained:
             break

@@ -77,7 +77,7 @@ def test_a_stage_replaces_its_own_record_and_no_others(tmp_path: Path) -> None:
     ],
 )
 def test_the_highest_rate_is_looked_for_from_the_last_ones_place(
-    limit: int, near: int, found: int, tried: list[int]
+    limit: int, near: int, found: int, tried: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured = []
 
@@ -87,3 +87,4 @@ def test_the_highest_rate_is_looked_for_from_the_last_ones_place(
 
     assert highest([10, 20, 30, 40], measure, near).sustained == found
     assert measured == tried
+    assert ("it may be more" in capsys.readouterr().err) == (found == 40)
