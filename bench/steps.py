@@ -20,20 +20,25 @@ class Step:
 
 
 def highest(rates: Sequence[int], measure: Callable[[int], Step], near: int = 0) -> Step:
-    """Up until one isn't sustained, from the last rate that isn't above `near`; else down.
+    """Up until one isn't sustained in two tries, from the last that isn't above `near`; else down.
 
     If none is sustained, it is the lowest. If the last one is, it says that more may be.
     """
+
+    def tried(rate: int) -> Step:
+        step = measure(rate)
+        return step if step.is_sustained or len(rates) == 1 else measure(rate)
+
     begin = max(0, sum(rate <= near for rate in rates) - 1)
-    step = measure(rates[begin])
+    step = tried(rates[begin])
     for rate in rates[begin + 1 :] if step.is_sustained else ():
-        if not (following := measure(rate)).is_sustained:
+        if not (following := tried(rate)).is_sustained:
             return step
         step = following
-    if step.is_sustained and step.rate == rates[-1] and len(rates) > 1:
+    if step.is_sustained and step.rate == rates[-1]:
         sys.stderr.write("  no higher rate was tried: it may be more\n")
     for rate in reversed(rates[:begin]):
         if step.is_sustained:
             break
-        step = measure(rate)
+        step = tried(rate)
     return step

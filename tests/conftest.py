@@ -44,7 +44,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _left_open() -> Iterator[None]:
-    """What a module leaves open fails it, and not whichever test the collector comes by in."""
+    """What a module leaves open fails it, not whichever test the collector comes by in.
+
+    What fixtures gave to its last test is held until later.
+    """
     yield
     gc.collect()
 

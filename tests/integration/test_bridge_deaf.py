@@ -45,7 +45,8 @@ class Way:
         finally:
             server.close()
             # Who is still on the way to Redis has an end here that nobody else knows of.
-            await asyncio.gather(*self._connecting, return_exceptions=True)
+            while self._connecting:
+                await asyncio.gather(self._connecting.pop(), return_exceptions=True)
             for end in self._ends:
                 end.close()
             await asyncio.gather(*self._passing, return_exceptions=True)

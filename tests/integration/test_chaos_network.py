@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -32,14 +33,22 @@ async def network(tmp_path: Path) -> AsyncIterator[Network]:
     line = ways.command(tmp_path / "ways.json")
     with subprocess.Popen(line, stdout=subprocess.DEVNULL) as proxy:  # noqa: S603, ASYNC220  # it lives as long as the test
         try:
-            async with await asyncio.start_server(echo, LOOPBACK, first + 2):
+            async with await asyncio.start_server(echo, LOOPBACK, first + 2), all_closed(ends):
                 await wait_until(lambda: _answers(ways))
                 yield ways
         finally:
             proxy.terminate()
-            for end in ends:  # those that were cut haven't seen the end of it
-                end.close()
-            await asyncio.gather(*(end.wait_closed() for end in ends), return_exceptions=True)
+
+
+@asynccontextmanager
+async def all_closed(ends: list[asyncio.StreamWriter]) -> AsyncIterator[None]:
+    """Those that were cut haven't seen the end of it."""
+    try:
+        yield
+    finally:
+        for end in ends:
+            end.close()
+        await asyncio.gather(*(end.wait_closed() for end in ends), return_exceptions=True)
 
 
 def _answers(network: Network) -> bool:

@@ -67,13 +67,14 @@ def test_a_stage_replaces_its_own_record_and_no_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limit", "near", "found", "tried"),
     [
-        (25, 0, 20, [10, 20, 30]),
+        (25, 0, 20, [10, 20, 30, 30]),
         (99, 0, 40, [10, 20, 30, 40]),
-        (25, 20, 20, [20, 30]),
-        (25, 35, 20, [30, 20]),
-        (15, 40, 10, [40, 30, 20, 10]),
-        (5, 0, 0, [10]),
-        (5, 20, 0, [20, 10]),
+        (99, 40, 40, [40]),
+        (25, 20, 20, [20, 30, 30]),
+        (25, 35, 20, [30, 30, 20]),
+        (15, 40, 10, [40, 40, 30, 30, 20, 20, 10]),
+        (5, 0, 0, [10, 10]),
+        (5, 20, 0, [20, 20, 10, 10]),
     ],
 )
 def test_the_highest_rate_is_looked_for_from_the_last_ones_place(
@@ -88,3 +89,14 @@ def test_the_highest_rate_is_looked_for_from_the_last_ones_place(
     assert highest([10, 20, 30, 40], measure, near).sustained == found
     assert measured == tried
     assert ("it may be more" in capsys.readouterr().err) == (found == 40)
+
+
+def test_only_one_of_several_rates_has_a_second_try() -> None:
+    tries = iter([True, False, True, False, False])
+
+    def measure(rate: int) -> Step:
+        return Step(rate, next(tries), {})
+
+    assert highest([10, 20, 30], measure).sustained == 20
+    tries = iter([False, True])
+    assert highest([10], measure).sustained == 0
