@@ -18,7 +18,7 @@ from bench.system import System
 from pipeline.stream import Entry
 
 # Steps of a tenth where the machine's limit may be, as the two rates are divided by each other.
-THOUSANDS = (20, 40, 60, 80, 100, 120, 135, 150, 170, 190, 210, 230, 250, 275, 300, 330, 360, 400)
+THOUSANDS = (25, 50, 75, 100, 120, 140, 160, 180, 200, 220, 250, 275, 300, 330, 360, 400, 440, 480)
 RATES = tuple(1_000 * each for each in THOUSANDS)
 SECONDS = 5.0
 LATEST = 0.25  # seconds after the last message was due: if all isn't in the stream, a lag grows
