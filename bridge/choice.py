@@ -37,11 +37,12 @@ async def where_to_listen(
     try:
         async with asyncio.timeout(PATIENCE):
             node, position = await script.listen(node, post.node if failed else "")
-    except (Outage, TimeoutError) as error:
-        # Its master is away. Who waits for the next one misses prices; if bridges choose apart,
-        # the one without the lease goes to the other when that can be known.
-        silent = Outage("redis", "the stream's node is silent")
-        say(error if isinstance(error, Outage) else silent, 0.0, 0.0)
+    # Its master is away. Who waits for the next one misses prices; if bridges choose apart,
+    # the one without the lease goes to the other when that can be known.
+    except Outage as outage:
+        say(outage, 0.0, 0.0)
+    except TimeoutError:
+        say(Outage("redis", "the stream's node is silent"), 0.0, 0.0)
     finally:
         script.close()
     post.go_to(node)
