@@ -1,13 +1,16 @@
 """Ticks as tests make them: stream entries with ids like the bridge's, and what became of them."""
 
+import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.asyncio import Redis
 
 from pipeline.stream import Entry
-from tests.waiting import wait_until
+from tests.meanwhile import meanwhile
+from tests.waiting import POLL_EVERY, wait_until
 
 if TYPE_CHECKING:
     import asyncpg
@@ -117,3 +120,19 @@ async def _group(redis: Redis, stream: str, group: str) -> dict[str, Any] | None
         return None
     groups: list[dict[str, Any]] = await redis.xinfo_groups(stream)
     return next((found for found in groups if found["name"] == group.encode()), None)
+
+
+@asynccontextmanager
+async def trading(redis: Redis, stream: str, together: int = 1) -> AsyncIterator[list[Entry]]:
+    """So many about fifty times a second, until the end; what is in the stream of them."""
+    sent: list[Entry] = []
+
+    async def trade(over: asyncio.Event) -> None:
+        while not over.is_set():
+            new = entries([f"TSLA:{len(sent) + at}" for at in range(1, together + 1)])
+            await append(redis, stream, new)
+            sent.extend(new)
+            await asyncio.sleep(POLL_EVERY)
+
+    async with meanwhile(trade):
+        yield sent

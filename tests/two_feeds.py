@@ -1,19 +1,15 @@
 """TwoFeeds: two Centrifugo nodes with a Redis between them behind nginx, as processes."""
 
-import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import yaml
-from redis.asyncio import Redis
 
-from pipeline.stream import Entry
 from tests.embedded import PORTS, ServerProcess, prepared
-from tests.meanwhile import meanwhile
 from tests.names import serving_names
 from tests.servers import (
     LOOPBACK,
@@ -24,8 +20,6 @@ from tests.servers import (
     redis_answers,
 )
 from tests.services import ROOT
-from tests.ticks import append, entries
-from tests.waiting import POLL_EVERY
 
 OTHER = "127.0.0.2"  # the second node's: a name has addresses, and no ports
 ESTABLISHED = "01"  # as /proc/net/tcp writes it
@@ -136,19 +130,3 @@ def centrifugo_node(http_port: int, host: str, redis_url: str) -> tuple[ServerPr
 def _as_in_compose() -> dict[str, str]:
     overlay = yaml.safe_load((ROOT / "compose.two-feeds.yaml").read_text())
     return dict(overlay["services"]["centrifugo"]["environment"])
-
-
-@asynccontextmanager
-async def trading(redis: Redis, stream: str) -> AsyncIterator[list[Entry]]:
-    """A tick about fifty times a second, until the end; what is in the stream of them."""
-    sent: list[Entry] = []
-
-    async def trade(over: asyncio.Event) -> None:
-        while not over.is_set():
-            new = entries([f"TSLA:{len(sent) + 1}"])
-            await append(redis, stream, new)
-            sent.extend(new)
-            await asyncio.sleep(POLL_EVERY)
-
-    async with meanwhile(trade):
-        yield sent

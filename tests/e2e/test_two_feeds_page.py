@@ -11,7 +11,8 @@ from tests.consumers import start_forwarder
 from tests.looking import look
 from tests.servers import PostgresServer, RedisServer
 from tests.services import StartService
-from tests.two_feeds import trading, two_feeds
+from tests.ticks import trading
+from tests.two_feeds import two_feeds
 from tests.viewer import SLOW, opened, price_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]

@@ -19,6 +19,7 @@ from tests.bridging import (
 from tests.looking import look
 from tests.servers import LOOPBACK, RedisServer, free_ports
 from tests.services import StartService
+from tests.stand_in import close_all
 from tests.waiting import wait_until
 
 
@@ -47,10 +48,8 @@ class Way:
             # Who is still on the way to Redis has an end here that nobody else knows of.
             while self._connecting:
                 await asyncio.gather(self._connecting.pop(), return_exceptions=True)
-            for end in self._ends:
-                end.close()
+            await close_all(self._ends)
             await asyncio.gather(*self._passing, return_exceptions=True)
-            await asyncio.gather(*(e.wait_closed() for e in self._ends), return_exceptions=True)
 
     def _begin(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         self._ends.append(back)

@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.chaos.network import Link, Network
 from tests.servers import LOOPBACK, free_ports
+from tests.stand_in import close_all
 from tests.waiting import wait_until
 
 WAY = "client-echo"
@@ -33,22 +33,14 @@ async def network(tmp_path: Path) -> AsyncIterator[Network]:
     line = ways.command(tmp_path / "ways.json")
     with subprocess.Popen(line, stdout=subprocess.DEVNULL) as proxy:  # noqa: S603, ASYNC220  # it lives as long as the test
         try:
-            async with await asyncio.start_server(echo, LOOPBACK, first + 2), all_closed(ends):
-                await wait_until(lambda: _answers(ways))
-                yield ways
+            async with await asyncio.start_server(echo, LOOPBACK, first + 2):
+                try:
+                    await wait_until(lambda: _answers(ways))
+                    yield ways
+                finally:
+                    await close_all(ends)  # those that were cut haven't seen the end of it
         finally:
             proxy.terminate()
-
-
-@asynccontextmanager
-async def all_closed(ends: list[asyncio.StreamWriter]) -> AsyncIterator[None]:
-    """Those that were cut haven't seen the end of it."""
-    try:
-        yield
-    finally:
-        for end in ends:
-            end.close()
-        await asyncio.gather(*(end.wait_closed() for end in ends), return_exceptions=True)
 
 
 def _answers(network: Network) -> bool:

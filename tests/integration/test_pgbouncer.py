@@ -11,7 +11,6 @@ from pydantic import PostgresDsn
 from redis.asyncio import Redis
 
 from pipeline.outage import persist
-from pipeline.stream import Entry
 from tests.api_process import Api, busy_connections, is_idle, locked, running_api, store, tick
 from tests.conftest import Database
 from tests.consumers import start_writer
@@ -19,12 +18,12 @@ from tests.consuming import events
 from tests.pgbouncer import Pooler, pooling
 from tests.servers import PostgresServer
 from tests.services import Service, StartService
-from tests.ticks import all_settled, append, entries, numbered, row, stored
+from tests.ticks import all_settled, entries, numbered, row, stored, trading
 from tests.waiting import wait_until
 from writer.store import TickStore
 from writer.upkeep import keep_partitions_hourly
 
-STEP, EVERY = 400, 0.1  # ticks, and seconds between two times that so many are appended
+TOGETHER = 80  # ticks: about four thousand a second
 RANGE = "start_time=2023-11-15T12:00:00Z&end_time=2023-11-15T12:10:00Z"
 ADDRESSES = (
     f"/api/prices/TSLA?{RANGE}",
@@ -64,31 +63,16 @@ async def api(service: StartService, postgres: Database, pooler: Pooler) -> Asyn
 async def test_writers_lose_and_double_nothing_while_pooler_and_server_die_and_come_back(
     redis: Redis, own_postgres: PostgresServer, service: StartService, redis_url: str, stream: str
 ) -> None:
-    done = asyncio.Event()
     with pooling(own_postgres) as pooler:
         given = {"POSTGRES_DSN": pooler.dsn("writer"), "FLUSH_INTERVAL": 0.05}
         start = partial(start_writer, service, redis_url, own_postgres, stream, **given)
-        publishing = asyncio.create_task(_publish(redis, stream, done))
-        try:
+        async with trading(redis, stream, TOGETHER) as sent:
             await _lead_a_hard_life(own_postgres, pooler, [start(CONSUMER=name) for name in "abc"])
-        finally:
-            done.set()
-            sent = await publishing
         await all_settled(redis, stream, "writer", 60.0)
 
     owner = await asyncpg.connect(own_postgres.owner_dsn)
     assert await stored(owner) == [row(entry) for entry in sent]
     await owner.close()
-
-
-async def _publish(redis: Redis, stream: str, done: asyncio.Event) -> list[Entry]:
-    sent: list[Entry] = []
-    while not done.is_set():
-        new = entries(numbered(STEP))
-        await append(redis, stream, new)
-        sent += new
-        await asyncio.sleep(EVERY)
-    return sent
 
 
 async def _lead_a_hard_life(server: PostgresServer, pooler: Pooler, writers: list[Service]) -> None:

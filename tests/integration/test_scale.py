@@ -1,6 +1,5 @@
 """Readers that come and go, with names of their own, while prices come in: nothing is stranded."""
 
-import asyncio
 import random
 import signal
 from functools import partial
@@ -11,17 +10,17 @@ import pytest
 
 from local.instance import read_dotenv
 from pipeline.peers import GRACE, LIFE
-from pipeline.stream import Entry
 from pipeline.suspects import SUSPICIOUS
 from tests.conftest import Database
 from tests.consumers import start_forwarder, start_writer
 from tests.looking import look
 from tests.servers import CentrifugoServer, RedisServer
 from tests.services import ROOT, Service, StartService
-from tests.ticks import all_settled, append, dead_letters, entries, row, stored
-from tests.waiting import POLL_EVERY, wait_until
+from tests.ticks import all_settled, append, dead_letters, entries, row, stored, trading
+from tests.waiting import wait_until
 
 CHANGES = 12
+TOGETHER = 20  # ticks: about a thousand a second
 AFTER_A_DEATH = LIFE + GRACE + 15  # and the time that a busy machine takes for the work
 SEED = 7
 
@@ -35,20 +34,17 @@ async def test_writers_that_come_and_go_at_any_moment_leave_no_tick_behind(
     # Nearly always with entries in hand.
     start = partial(start_writer, service, redis_url, postgres.server, stream, FLUSH_INTERVAL=1)
     started: dict[int, Service] = {}
-    over = asyncio.Event()
-    publishing = asyncio.ensure_future(_publish(redis, stream, over))
-    for number in range(CHANGES):
-        running = [each for each in started.values() if each.running]
-        if len(running) < 2 or (len(running) < 4 and chance.random() < 0.5):
-            started[number] = start(CONSUMER=f"writer-{number}")
-            await started[number].wait_for("service.started")
-        else:
-            leaver = chance.choice(running)
-            leaver.signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
-            await leaver.exit_code()
-        await _further(redis, stream, chance.randrange(50, 500))
-    over.set()
-    sent = await publishing
+    async with trading(redis, stream, TOGETHER) as sent:
+        for number in range(CHANGES):
+            running = [each for each in started.values() if each.running]
+            if len(running) < 2 or (len(running) < 4 and chance.random() < 0.5):
+                started[number] = start(CONSUMER=f"writer-{number}")
+                await started[number].wait_for("service.started")
+            else:
+                leaver = chance.choice(running)
+                leaver.signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+                await leaver.exit_code()
+            await _further(redis, stream, chance.randrange(50, 500))
     await all_settled(redis, stream, "writer", AFTER_A_DEATH)
 
     assert await stored(postgres.connection) == [row(entry) for entry in sent]
@@ -62,17 +58,6 @@ async def _are_known(redis: Any, stream: str, alive: set[str]) -> bool:
     """These, and nobody else."""
     consumers = await redis.xinfo_consumers(stream, "writer")
     return {each["name"].decode() for each in consumers} == alive
-
-
-async def _publish(redis: Any, stream: str, over: asyncio.Event) -> list[Entry]:
-    """About a thousand a second."""
-    sent: list[Entry] = []
-    while not over.is_set():
-        new = entries([f"TSLA:{number}" for number in range(len(sent) + 1, len(sent) + 21)])
-        await append(redis, stream, new)
-        sent += new
-        await asyncio.sleep(POLL_EVERY)
-    return sent
 
 
 async def _further(redis: Any, stream: str, more: int) -> None:

@@ -13,8 +13,8 @@ from tests.consumers import start_forwarder
 from tests.feed_client import FeedClient, following
 from tests.looking import look
 from tests.services import StartService
-from tests.ticks import all_settled, ids
-from tests.two_feeds import PASSWORD, TwoFeeds, trading, two_feeds
+from tests.ticks import all_settled, ids, trading
+from tests.two_feeds import PASSWORD, TwoFeeds, two_feeds
 from tests.waiting import wait_until
 
 NYSE = "prices:NYSE"
